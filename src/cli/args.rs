@@ -1,0 +1,165 @@
+//! Owns what was typed: the commands, and the options that all of them take.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::commands::{delete, demo, get, insert, search, serve, status, table, update, verify, wait};
+use super::print::Format;
+use crate::model::Level;
+use crate::protocol::{parse_duration, parse_level};
+
+const EXAMPLES: &str = "\
+Examples:
+  ddb demo                                  a throwaway cluster and a tour of it
+  ddb serve --id 1                          run node 1 of ./config.json
+  ddb table create students id name grade
+  ddb insert students 1 name=Ahmed grade=A
+  ddb search students grade=A
+  ddb status -e http://127.0.0.1:8080";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; also a search that found nothing
+  1  server-side or internal error, a failed verify
+  2  usage, bad configuration, confirmation needed (--yes)
+  3  no endpoint could be reached; nothing was sent
+  4  table or row not found; --fail-empty
+  5  already exists; condition not met
+  6  no leader or quorum; nothing was applied, safe to try again
+  7  timed out; the outcome is unknown
+  8  data refused: unknown column, wrong type
+  9  not logged in, or not allowed
+  130 interrupted, 143 terminated";
+
+/// A distributed table database: run its nodes, and work with its tables.
+#[derive(Debug, Parser)]
+#[command(name = "ddb", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXIT_CODES}\n\n{EXAMPLES}"))]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(serve::Args),
+    Demo(demo::Args),
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// What to ask a cluster.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
+    Status(status::Args),
+    Wait(wait::Args),
+    Verify(verify::Args),
+    Table(table::Args),
+    Insert(insert::Args),
+    Get(get::Args),
+    Search(search::Args),
+    Update(update::Args),
+    Delete(delete::Args),
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set or `TERM` is dumb.
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// The options of every command.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The nodes to talk to, separated by commas: http://host:port [default: those in the config file]
+    #[arg(short, long, global = true, env = "DDB_ENDPOINTS", hide_env_values = true)]
+    #[arg(value_name = "URL", value_delimiter = ',')]
+    pub(crate) endpoints: Vec<String>,
+
+    /// How results are written: table, json, jsonl, csv, tsv, line or markdown
+    #[arg(short, long, global = true, env = "DDB_OUTPUT", hide_env_values = true)]
+    #[arg(value_name = "FORMAT", value_enum, default_value = "table", hide_possible_values = true)]
+    pub(crate) output: Format,
+
+    /// How long the whole command may take: 500ms, 5s, 2m [default: 5s]
+    #[arg(long, global = true, env = "DDB_TIMEOUT", hide_env_values = true)]
+    #[arg(value_name = "TIME", value_parser = timeout)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// How fresh reads are: linearizable (they see every acknowledged write) or stale
+    #[arg(long, global = true, env = "DDB_LEVEL", hide_env_values = true)]
+    #[arg(value_name = "LEVEL", value_parser = parse_level, default_value = "linearizable")]
+    pub(crate) level: Level,
+
+    /// The configuration file [default: ./config.json]
+    #[arg(long, global = true, env = "DDB_CONFIG", hide_env_values = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// When to use colours: auto, always or never
+    #[arg(long, global = true, env = "DDB_COLOR", hide_env_values = true)]
+    #[arg(value_name = "WHEN", value_enum, default_value = "auto", hide_possible_values = true)]
+    pub(crate) color: ColorChoice,
+
+    /// Say nothing about what was done
+    #[arg(short, long, global = true, env = "DDB_QUIET", hide_env_values = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub(crate) quiet: bool,
+
+    /// Say more on stderr
+    #[arg(short, long, global = true, env = "DDB_VERBOSE", hide_env_values = true)]
+    #[arg(value_parser = FalseyValueParser::new(), conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+}
+
+/// A duration that is longer than nothing.
+pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(Duration::ZERO) => Err("it must be longer than nothing".into()),
+        Ok(time) => Ok(time),
+        Err(failure) => Err(failure.hint.unwrap_or(failure.message)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed_and_their_help_ends_with_examples() {
+        Cli::command().debug_assert();
+        let mut command = Cli::command();
+        for sub in command.get_subcommands_mut() {
+            let help = sub.render_long_help().to_string();
+            assert!(help.contains("Examples:\n"), "{} has no examples", sub.get_name());
+            assert!(help.lines().next().is_some_and(|line| line.len() > 20), "{} has no sentence", sub.get_name());
+        }
+    }
+
+    #[test]
+    fn a_row_id_may_be_negative_and_one_that_looks_like_an_option_comes_after_two_dashes() {
+        for words in [
+            &["ddb", "get", "t", "-7"][..],
+            &["ddb", "get", "t", "--", "-x"],
+            &["ddb", "insert", "t", "-7", "a=1"],
+            &["ddb", "update", "t", "-7", "a=1"],
+            &["ddb", "delete", "t", "-7", "-8"],
+        ] {
+            assert!(Cli::try_parse_from(words).is_ok(), "{words:?}");
+        }
+        assert!(Cli::try_parse_from(["ddb", "get", "t", "-x"]).is_err());
+    }
+}

@@ -1,0 +1,145 @@
+//! `ddb search`: shows the rows that pass all filters, page by page as they arrive.
+
+use crate::cli::context::Context;
+use crate::cli::error::{CliError, exit};
+use crate::cli::output;
+use crate::cli::print::{Format, Look, Printer, View, number, text};
+use crate::cli::rows::{ROW_ID, Shape};
+use crate::client::{Client, Search};
+use crate::model::Filter;
+
+const EXAMPLES: &str = "\
+Examples:
+  ddb search students
+  ddb search students grade=A name=Ahmed --columns name,grade
+  ddb search students grade=F --keys-only | ddb delete students - --yes
+  ddb search students -o jsonl --limit 10";
+
+/// Show the rows of a table that pass all filters.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The table
+    table: String,
+    /// What rows must be like: COLUMN=VALUE; row_id=VALUE names the row id
+    #[arg(value_name = "FILTER")]
+    filters: Vec<String>,
+    /// The columns to show, in this order; row_id is the row id
+    #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with_all = ["count", "keys_only"])]
+    columns: Vec<String>,
+    /// How many rows to show at most
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Show only how many rows there are
+    #[arg(long, conflicts_with = "keys_only")]
+    count: bool,
+    /// Show only the row ids, one a line
+    #[arg(long)]
+    keys_only: bool,
+    /// Exit with 4 if there is no such row
+    #[arg(long)]
+    fail_empty: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let filters = args.filters.iter().map(|word| Filter::parse(word)).collect::<Result<Vec<Filter>, _>>()?;
+    let columns = args.columns.iter().filter(|name| *name != ROW_ID).cloned().collect();
+    let search = Search { table: args.table.clone(), filters, columns, limit: args.limit };
+    let client = context.client()?;
+    let found = if args.count {
+        count(&client, &search, context).await?
+    } else if args.keys_only {
+        Listing::new(context, Some(Shape::only(&[ROW_ID.into()])), true).run(&client, &search).await?
+    } else {
+        let shape = (!args.columns.is_empty()).then(|| Shape::only(&args.columns));
+        Listing::new(context, shape, false).run(&client, &search).await?
+    };
+    match found {
+        0 if args.fail_empty => Err(CliError::Result { exit: exit::NOT_FOUND, message: "no row was found".into() }),
+        _ => Ok(()),
+    }
+}
+
+async fn count(client: &Client, search: &Search, context: &Context) -> Result<u64, CliError> {
+    let count = if search.filters.is_empty() {
+        client.table(&search.table).await?.rows.min(search.limit.unwrap_or(u64::MAX))
+    } else {
+        let mut pages = client.search(search);
+        let mut count = 0;
+        while let Some(page) = pages.next().await? {
+            count += page.rows.len() as u64;
+        }
+        count
+    };
+    context.show(
+        &View::single(&["table", "count"], vec![text(&search.table), number(count)])
+            .look(Look::Sentence(count.to_string())),
+    )?;
+    Ok(count)
+}
+
+/// Rows on their way to stdout.
+struct Listing<'a> {
+    context: &'a Context,
+    /// The columns to show; all of the table's where nobody said.
+    shape: Option<Shape>,
+    /// Whether, for people, values stand bare on their lines.
+    bare: bool,
+    printer: Option<Printer>,
+    found: u64,
+}
+
+impl<'a> Listing<'a> {
+    fn new(context: &'a Context, shape: Option<Shape>, bare: bool) -> Listing<'a> {
+        Listing { context, shape, bare: bare && context.format == Format::Table, printer: None, found: 0 }
+    }
+
+    /// Prints the rows of a search page by page; how many there were.
+    async fn run(mut self, client: &Client, search: &Search) -> Result<u64, CliError> {
+        let mut pages = client.search(search);
+        while let Some(page) = pages.next().await? {
+            let Some(first) = page.rows.first() else { continue };
+            self.found += page.rows.len() as u64;
+            let shape = self.shape.get_or_insert_with(|| Shape::of(first)).clone();
+            let rows = page.rows.into_iter().map(|row| shape.flat(row)).collect();
+            if self.bare {
+                let view = View { rows, look: Look::Bare, ..View::default() };
+                output::result(&view.render(self.context.format, self.context.style))?;
+                continue;
+            }
+            let begun = self.begin(&shape);
+            let printed = self.printer.as_mut().map(|printer| printer.rows(rows)).unwrap_or_default();
+            output::result(&(begun + &printed))?;
+        }
+        self.end(client, search).await
+    }
+
+    /// What stands before the first row.
+    fn begin(&mut self, shape: &Shape) -> String {
+        if self.printer.is_some() {
+            return String::new();
+        }
+        let printer = Printer::new(self.context.format, self.context.style, shape.columns().to_vec());
+        let head = printer.head();
+        self.printer = Some(printer);
+        head
+    }
+
+    async fn end(mut self, client: &Client, search: &Search) -> Result<u64, CliError> {
+        if self.bare {
+            return Ok(self.found);
+        }
+        let mut head = String::new();
+        if self.printer.is_none() {
+            // Without a row only the table itself can tell its columns.
+            let shape = match self.shape.take() {
+                Some(shape) => shape,
+                None => Shape::table(client.table(&search.table).await?.columns.into_iter().map(|column| column.name)),
+            };
+            head = self.begin(&shape);
+        }
+        let foot = self.printer.map(Printer::foot).unwrap_or_default();
+        output::result(&(head + &foot))?;
+        Ok(self.found)
+    }
+}

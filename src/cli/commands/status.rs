@@ -1,0 +1,191 @@
+//! `ddb status`: shows the cluster and its nodes.
+
+use std::time::Duration;
+
+use crate::cli::args::timeout;
+use crate::cli::context::Context;
+use crate::cli::error::{CliError, exit};
+use crate::cli::output;
+use crate::cli::print::{Format, Look, View, escape, number, text};
+use crate::model::{ClusterStatus, Configured, NodeStatus, Role, Value};
+
+const EXAMPLES: &str = "\
+Examples:
+  ddb status
+  ddb status --watch=1
+  ddb status --check --quiet || echo 'the cluster is not well'";
+
+/// Show the cluster and its nodes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Show it again every S seconds, until interrupted
+    #[arg(long, value_name = "S", num_args = 0..=1, require_equals = true, default_missing_value = "2")]
+    #[arg(value_parser = timeout)]
+    watch: Option<Duration>,
+    /// Exit with 6 unless all is well: quorum, every node up, the master leads
+    #[arg(long, conflicts_with = "watch")]
+    check: bool,
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    let client = context.client()?;
+    if let Some(pause) = args.watch {
+        let mut screen = Screen::new(context);
+        loop {
+            let client = client.until(context.timeout.unwrap_or(Duration::from_secs(2)));
+            match client.status().await {
+                Ok(status) => screen.show(&view(&status))?,
+                Err(error) => screen.say(&CliError::from(error).report(Format::Table, context.verbose))?,
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+    let status = client.status().await?;
+    if !(args.check && context.quiet) {
+        context.show(&view(&status))?;
+    }
+    if args.check && !status.healthy {
+        let problems = status.problems.join("; ");
+        return Err(CliError::Result {
+            exit: exit::NO_QUORUM,
+            message: format!("the cluster is not well: {problems}"),
+        });
+    }
+    Ok(())
+}
+
+/// A place where one result takes the place of the one before; where it is no terminal they
+/// follow each other.
+pub(crate) struct Screen<'a> {
+    context: &'a Context,
+    /// How many lines the last one has.
+    lines: usize,
+}
+
+impl<'a> Screen<'a> {
+    pub(crate) fn new(context: &'a Context) -> Screen<'a> {
+        Screen { context, lines: 0 }
+    }
+
+    pub(crate) fn show(&mut self, view: &View) -> Result<(), CliError> {
+        self.say(&view.render(self.context.format, self.context.style))
+    }
+
+    pub(crate) fn say(&mut self, text: &str) -> Result<(), CliError> {
+        if !self.context.style.terminal {
+            return output::result(text);
+        }
+        let up = if self.lines > 0 { format!("\u{1b}[{}A", self.lines) } else { String::new() };
+        self.lines = text.lines().count();
+        // Each line up to its end, and all below: no flicker as a cleared screen has. Lines are
+        // cut at the edge meanwhile, so that each takes one row.
+        let lines: String = text.lines().map(|line| format!("{line}\u{1b}[K\n")).collect();
+        output::result(&format!("{up}\u{1b}[?7l{lines}\u{1b}[?7h\u{1b}[J"))
+    }
+}
+
+/// The cluster: a line on it all, its problems, a row a node.
+pub(crate) fn view(status: &ClusterStatus) -> View {
+    let columns = ["id", "address", "configured", "role", "state", "term", "applied", "lag", "revision", "version"];
+    View::list(&columns, status.nodes.iter().map(row).collect()).look(Look::Titled(title(status))).json(status)
+}
+
+fn title(status: &ClusterStatus) -> String {
+    let ClusterStatus { cluster, node, leader, term, revision, healthy, problems, .. } = status;
+    let leads = match leader {
+        Some(leader) => format!("node {} leads", leader.id),
+        None => "no leader".into(),
+    };
+    let well = if *healthy { ", all is well" } else { "" };
+    let mut title =
+        format!("cluster {cluster}, as node {node} sees it: {leads}, term {term}, revision {revision}{well}");
+    for problem in problems {
+        title += &format!("\n  - {}", escape(problem));
+    }
+    title
+}
+
+fn row(node: &NodeStatus) -> Vec<Value> {
+    let shown = |figure: Option<u64>| figure.map_or(Value::Null, number);
+    let role = node.role.map(|role| match role {
+        Role::Leader => "leader",
+        Role::Follower => "follower",
+        Role::Candidate => "candidate",
+        Role::Learner => "learner",
+    });
+    let configured = match node.configured {
+        Configured::Master => "master",
+        Configured::Slave => "slave",
+    };
+    let state = match (node.up, node.silent_ms) {
+        (true, _) => "up".into(),
+        (false, Some(ms)) => format!("down for {} s", ms / 1_000),
+        (false, None) => "down".into(),
+    };
+    vec![
+        number(node.id),
+        text(&node.address),
+        text(configured),
+        role.map_or(Value::Null, text),
+        text(state),
+        shown(node.term),
+        shown(node.applied_index),
+        shown(node.lag),
+        shown(node.revision),
+        node.version.as_ref().map_or(Value::Null, text),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::print::Style;
+    use crate::model::Leader;
+
+    fn cluster() -> ClusterStatus {
+        let up = NodeStatus {
+            id: 1,
+            address: "http://127.0.0.1:8080".into(),
+            configured: Configured::Master,
+            up: true,
+            role: Some(Role::Leader),
+            term: Some(3),
+            revision: Some(42),
+            applied_index: Some(50),
+            last_log_index: Some(50),
+            lag: Some(0),
+            version: Some("0.1.0".into()),
+            silent_ms: None,
+        };
+        let down = NodeStatus::silent(2, up.address.clone(), Configured::Slave, Some(3_400));
+        ClusterStatus {
+            cluster: "demo".into(),
+            node: 1,
+            leader: Some(Leader { id: 1, address: "http://127.0.0.1:8080".into() }),
+            term: 3,
+            revision: 42,
+            quorum: true,
+            preferred_leader: Some(1),
+            healthy: false,
+            problems: vec!["node 2 does not answer".into()],
+            nodes: vec![up, down],
+        }
+    }
+
+    #[test]
+    fn a_status_is_a_line_its_problems_and_a_row_a_node() {
+        let shown = view(&cluster()).render(Format::Table, Style::default());
+        let mut lines = shown.lines();
+        let title = "cluster demo, as node 1 sees it: node 1 leads, term 3, revision 42";
+        assert_eq!((lines.next(), lines.next()), (Some(title), Some("  - node 2 does not answer")));
+        assert!(shown.contains("│  2 ┆ http://127.0.0.1:8080 ┆ slave      ┆        ┆ down for 3 s ┆"), "{shown}");
+    }
+
+    #[test]
+    fn for_programs_a_status_is_the_one_of_the_node() {
+        let document = view(&cluster()).render(Format::Json, Style::default());
+        assert_eq!(serde_json::from_str::<ClusterStatus>(&document).unwrap(), cluster());
+        assert!(view(&cluster()).render(Format::Csv, Style::default()).starts_with("id,address,configured,role,state"));
+    }
+}

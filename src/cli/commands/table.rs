@@ -1,0 +1,135 @@
+//! `ddb table`: creates, lists, shows and drops tables.
+
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::print::{Look, View, number, text};
+use crate::model::{Code, ColumnSpec, ColumnType, Value};
+use crate::protocol::{TableInfo, Written};
+
+const EXAMPLES: &str = "\
+Examples:
+  ddb table create students id name grade
+  ddb table create people id:int name:text born:timestamp
+  ddb table list
+  ddb table show students
+  ddb table drop students --yes";
+
+const CREATE_EXAMPLES: &str = "\
+Column types: any (the default), text, int, float, bool, json, timestamp.
+A column named id is the row id; declared id:int, ids are integers and sort as such.
+
+Examples:
+  ddb table create students id name grade
+  ddb table create people id:int name:text born:timestamp --if-not-exists";
+
+/// Create, list, show and drop tables.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Create a table
+    #[command(after_help = CREATE_EXAMPLES)]
+    Create {
+        /// Its name
+        name: String,
+        /// Its columns, in order: name, or name:type
+        #[arg(value_name = "COLUMN", required = true)]
+        columns: Vec<String>,
+        /// Leave a table that is there already as it is
+        #[arg(long)]
+        if_not_exists: bool,
+    },
+    /// List the tables
+    List,
+    /// Show the columns of a table
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Drop a table with all its rows
+    Drop {
+        /// Its name
+        name: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        /// Pass over a table that is not there
+        #[arg(long)]
+        if_exists: bool,
+    },
+}
+
+pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
+    match args.command {
+        Command::Create { name, columns, if_not_exists } => create(&name, &columns, if_not_exists, context).await,
+        Command::List => list(context).await,
+        Command::Show { name } => show(&name, context).await,
+        Command::Drop { name, yes, if_exists } => drop(&name, yes, if_exists, context).await,
+    }
+}
+
+async fn create(name: &str, columns: &[String], if_not_exists: bool, context: &Context) -> Result<(), CliError> {
+    let columns = columns.iter().map(|word| ColumnSpec::parse(word)).collect::<Result<Vec<_>, _>>()?;
+    match context.client()?.create_table(name, &columns).await {
+        Ok(created) => context.show(
+            &View::single(
+                &["table", "columns", "revision"],
+                vec![text(name), words(&columns), number(created.revision)],
+            )
+            .look(Look::Sentence(format!("created table {name} (revision {})", created.revision)))
+            .json(&created),
+        ),
+        Err(error) if if_not_exists && error.failure().is_some_and(|f| f.code == Code::TableExists) => {
+            context.note(&format!("table {name} is there already; nothing was written"));
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn list(context: &Context) -> Result<(), CliError> {
+    let list = context.client()?.tables().await?;
+    // For people the columns as they are typed, for programs as the node tells them.
+    let columns = |table: &TableInfo| match serde_json::to_value(table) {
+        Ok(told) if context.format.is_json() => Value::Json(told["columns"].to_string()),
+        _ => words(&table.columns),
+    };
+    let row = |table: &TableInfo| vec![text(&table.name), columns(table), number(table.rows), number(table.revision)];
+    context.show(&View::list(&["name", "columns", "rows", "revision"], list.tables.iter().map(row).collect()))
+}
+
+async fn show(name: &str, context: &Context) -> Result<(), CliError> {
+    let table = context.client()?.table(name).await?;
+    let rows = table.columns.iter().map(|column| vec![text(&column.name), text(column.kind.as_str())]).collect();
+    let title = format!("table {}: {} rows, revision {}", table.name, table.rows, table.revision);
+    context.show(&View::list(&["column", "type"], rows).look(Look::Titled(title)).json(&table))
+}
+
+async fn drop(name: &str, yes: bool, if_exists: bool, context: &Context) -> Result<(), CliError> {
+    context.confirm(&format!("drop table {name} with all its rows"), yes)?;
+    match context.client()?.drop_table(name).await {
+        Ok(Written { table, revision, .. }) => context.show(
+            &View::single(&["table", "revision"], vec![text(&table), number(revision)])
+                .look(Look::Sentence(format!("dropped table {table} (revision {revision})"))),
+        ),
+        Err(error) if if_exists && error.failure().is_some_and(|f| f.code == Code::TableNotFound) => {
+            context.note(&format!("table {name} is not there; nothing was written"));
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The columns as they are declared on the command line: `id:int name grade`.
+fn words(columns: &[ColumnSpec]) -> Value {
+    let word = |column: &ColumnSpec| match column.kind {
+        ColumnType::Any => column.name.clone(),
+        kind => format!("{}:{}", column.name, kind.as_str()),
+    };
+    text(columns.iter().map(word).collect::<Vec<_>>().join(" "))
+}

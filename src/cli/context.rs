@@ -1,0 +1,173 @@
+//! Owns what the options mean: the endpoints, the deadline, the format and the style of this run.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, stderr, stdin, stdout};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::args::{ColorChoice, Global};
+use super::error::{CliError, usage};
+use super::output;
+use super::print::{Format, Look, Style, View, escape};
+use crate::client::{Client, Endpoint};
+use crate::config::Config;
+use crate::model::Level;
+
+/// How long a command may take unless it says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a command runs with.
+pub(crate) struct Context {
+    /// How results are written.
+    pub(crate) format: Format,
+    /// Where they go.
+    pub(crate) style: Style,
+    /// Whether to say more.
+    pub(crate) verbose: bool,
+    /// The time for the whole command, where one was given.
+    pub(crate) timeout: Option<Duration>,
+    /// Whether to say less.
+    pub(crate) quiet: bool,
+    level: Level,
+    endpoints: Vec<String>,
+    config: Option<PathBuf>,
+}
+
+impl Context {
+    /// What the options mean here and now.
+    pub(crate) fn new(global: &Global) -> Context {
+        Context {
+            format: global.output,
+            style: style(global.color),
+            verbose: global.verbose,
+            timeout: global.timeout,
+            quiet: global.quiet,
+            level: global.level,
+            endpoints: global.endpoints.clone(),
+            config: global.config.clone(),
+        }
+    }
+
+    /// A client whose deadline begins now.
+    ///
+    /// # Errors
+    /// No endpoints, or a bad one.
+    pub(crate) fn client(&self) -> Result<Client, CliError> {
+        self.client_for(TIMEOUT)
+    }
+
+    /// The same for a command that has another time where none was given.
+    ///
+    /// # Errors
+    /// As `client`.
+    pub(crate) fn client_for(&self, default: Duration) -> Result<Client, CliError> {
+        let timeout = self.timeout.unwrap_or(default);
+        Ok(Client::new(&self.endpoints()?, timeout, self.level)?)
+    }
+
+    fn endpoints(&self) -> Result<Vec<Endpoint>, CliError> {
+        let given: Vec<&str> = self.endpoints.iter().map(|word| word.trim()).filter(|word| !word.is_empty()).collect();
+        let words = if given.is_empty() {
+            Config::endpoints(self.config.as_deref())?.ok_or_else(|| {
+                usage(
+                    "no endpoints are given, and there is no ./config.json",
+                    "name nodes with -e http://host:port or DDB_ENDPOINTS, or a configuration with --config",
+                )
+            })?
+        } else {
+            given.into_iter().map(String::from).collect()
+        };
+        let mut endpoints: Vec<Endpoint> = Vec::with_capacity(words.len());
+        for word in words {
+            let endpoint =
+                Endpoint::parse(&word).map_err(|bad| CliError::Usage { message: bad.to_string(), hint: None })?;
+            if !endpoints.contains(&endpoint) {
+                endpoints.push(endpoint);
+            }
+        }
+        Ok(endpoints)
+    }
+
+    /// Shows a result.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub(crate) fn show(&self, view: &View) -> Result<(), CliError> {
+        if self.quiet && self.format == Format::Table && matches!(view.look, Look::Sentence(_)) {
+            return Ok(());
+        }
+        output::result(&view.render(self.format, self.style))
+    }
+
+    /// Says something about what was done, on stderr.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            output::remark(&format!("{}\n", escape(text)));
+        }
+    }
+
+    /// Asks for a yes before what cannot be taken back.
+    ///
+    /// # Errors
+    /// There is nobody to ask, or the answer is no.
+    pub(crate) fn confirm(&self, what: &str, yes: bool) -> Result<(), CliError> {
+        if yes {
+            return Ok(());
+        }
+        if !stdin().is_terminal() || !stderr().is_terminal() {
+            return Err(usage(format!("confirmation is needed to {}", escape(what)), "add --yes"));
+        }
+        output::remark(&format!("{}? [y/N] ", escape(what)));
+        let mut answer = String::new();
+        let read = stdin().read_line(&mut answer);
+        match answer.trim() {
+            "y" | "Y" | "yes" if read.is_ok() => Ok(()),
+            _ => Err(CliError::Usage { message: "nothing was done".into(), hint: None }),
+        }
+    }
+}
+
+/// The style for stdout.
+fn style(choice: ColorChoice) -> Style {
+    let terminal = stdout().is_terminal();
+    let width = if terminal { columns().or_else(terminal_width) } else { None };
+    Style { color: is_colored(choice, terminal, |name| std::env::var_os(name)), terminal, width }
+}
+
+fn is_colored(choice: ColorChoice, terminal: bool, env: impl Fn(&str) -> Option<OsString>) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        // NO_COLOR counts unless it is empty: https://no-color.org
+        ColorChoice::Auto => {
+            let refused = env("NO_COLOR").is_some_and(|value| !value.is_empty());
+            terminal && !refused && env("TERM").is_none_or(|term| term != "dumb")
+        }
+    }
+}
+
+fn columns() -> Option<u16> {
+    std::env::var("COLUMNS").ok()?.parse().ok().filter(|width| *width > 0)
+}
+
+fn terminal_width() -> Option<u16> {
+    rustix::termios::tcgetwinsize(stdout()).ok().map(|size| size.ws_col).filter(|width| *width > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_that_want_them_unless_somebody_says_otherwise() {
+        let env = |own: &'static str, value: &'static str| move |name: &str| (name == own).then(|| value.into());
+        let auto = |terminal, own, value| is_colored(ColorChoice::Auto, terminal, env(own, value));
+        assert!(auto(true, "TERM", "xterm"));
+        assert!(auto(true, "NO_COLOR", ""));
+        assert!(!auto(true, "NO_COLOR", "1"));
+        assert!(!auto(true, "TERM", "dumb"));
+        assert!(!auto(false, "TERM", "xterm"));
+        assert!(is_colored(ColorChoice::Always, false, env("NO_COLOR", "1")));
+        assert!(!is_colored(ColorChoice::Never, true, env("TERM", "xterm")));
+    }
+}

@@ -1,0 +1,22 @@
+//! The command line: what was typed (`args`, and each command's own arguments), what it means
+//! (`commands`), how it looks (`print`), and how it ends (`error`: the one table of exit codes).
+//!
+//! A command makes one or a few calls on `client`, puts the answer into a `View` and shows it.
+//! Results go to stdout, everything else to stderr. This is the only room that prints, and the
+//! only one that names clap and comfy-table.
+//!
+//! Deliberately missing: completion, man pages, the shell.
+
+mod args;
+mod commands;
+mod context;
+mod error;
+mod log;
+mod output;
+mod print;
+mod rows;
+mod run;
+mod signals;
+mod values;
+
+pub use run::run;

@@ -1,0 +1,65 @@
+//! Owns the run of a command from its words to its exit code.
+
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use super::args::{Cli, ClientCommand, Command};
+use super::context::Context;
+use super::error::{CliError, exit};
+use super::{commands, output, signals};
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return told(&error),
+    };
+    let context = Context::new(&cli.global);
+    match command(cli, &context) {
+        Ok(()) => exit::DONE.into(),
+        Err(error) => {
+            output::remark(&error.report(context.format, context.verbose));
+            error.exit().into()
+        }
+    }
+}
+
+/// Shows help, the version, or what is wrong with the words.
+fn told(error: &clap::Error) -> ExitCode {
+    match error.print() {
+        Err(gone) if gone.kind() != ErrorKind::BrokenPipe => exit::ERROR.into(),
+        _ if error.use_stderr() => exit::USAGE.into(),
+        _ => exit::DONE.into(),
+    }
+}
+
+fn command(cli: Cli, context: &Context) -> Result<(), CliError> {
+    let command = match cli.command {
+        Command::Serve(args) => return commands::serve::run(args, &cli.global, context),
+        Command::Demo(args) => return commands::demo::run(args, context),
+        Command::Client(command) => command,
+    };
+    signals::end_on_signal();
+    // One thread is enough for a client, and it starts fast.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let result = runtime.block_on(ask(command, context));
+    // Not dropped: that would wait for a name that is still being looked up.
+    runtime.shutdown_background();
+    result
+}
+
+async fn ask(command: ClientCommand, context: &Context) -> Result<(), CliError> {
+    match command {
+        ClientCommand::Status(args) => commands::status::run(args, context).await,
+        ClientCommand::Wait(args) => commands::wait::run(args, context).await,
+        ClientCommand::Verify(_) => commands::verify::run(context).await,
+        ClientCommand::Table(args) => commands::table::run(args, context).await,
+        ClientCommand::Insert(args) => commands::insert::run(args, context).await,
+        ClientCommand::Get(args) => commands::get::run(args, context).await,
+        ClientCommand::Search(args) => commands::search::run(args, context).await,
+        ClientCommand::Update(args) => commands::update::run(args, context).await,
+        ClientCommand::Delete(args) => commands::delete::run(args, context).await,
+    }
+}

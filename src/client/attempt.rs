@@ -1,0 +1,72 @@
+//! Owns one attempt: a request sent to one endpoint, and what came of it.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use super::Endpoint;
+use super::request::{Answer, Request};
+use crate::model::Failure;
+use crate::protocol::{decode_failure, format_duration};
+
+/// The most of its own time that a client keeps for the way back of a node's "not in time".
+const MARGIN: Duration = Duration::from_millis(100);
+
+/// The longest that a node lets a request take.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// What came of an attempt.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The node did what was asked.
+    Done(Answer),
+    /// The node refused.
+    Refused(Failure),
+    /// There was no connection: nothing was sent.
+    NotSent(String),
+    /// The request was sent, or part of it, and no whole answer came.
+    Lost(String),
+}
+
+/// Sends `request` to `endpoint`, which has `left` of the deadline to answer.
+pub(super) async fn attempt(http: &reqwest::Client, request: &Request, endpoint: &Endpoint, left: Duration) -> End {
+    let timeout = (left - MARGIN.min(left / 10)).min(LONGEST);
+    let url = request.url(endpoint.as_str(), &format_duration(timeout));
+    let mut builder = http.request(request.method.clone(), url);
+    for (name, value) in &request.headers {
+        builder = builder.header(*name, value);
+    }
+    let response = match builder.body(request.body.clone()).send().await {
+        Ok(response) => response,
+        Err(error) if error.is_connect() || error.is_builder() => return End::NotSent(reason(&error)),
+        Err(error) => return End::Lost(reason(&error)),
+    };
+    let status = response.status().as_u16();
+    match response.bytes().await {
+        Ok(body) => judge(Answer { status, body }),
+        Err(error) => End::Lost(reason(&error)),
+    }
+}
+
+/// Tells an answer from a refusal, and both from what no node of ours says.
+fn judge(answer: Answer) -> End {
+    if (200..300).contains(&answer.status) {
+        return End::Done(answer);
+    }
+    if let Some(failure) = decode_failure(&answer.body) {
+        return End::Refused(failure);
+    }
+    let why = format!("answered {}, but not as a ddb node", answer.status);
+    // A gateway that fails may have passed the request on; what else answers knows nothing of it.
+    if answer.status >= 500 { End::Lost(why) } else { End::NotSent(why) }
+}
+
+/// The innermost cause, which is the one that tells: `Connection refused (os error 111)`.
+fn reason(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let timed_out = error.is_timeout() && error.source().is_some();
+    let text = if timed_out { "no connection in time".into() } else { cause.to_string() };
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}

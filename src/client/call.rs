@@ -1,0 +1,183 @@
+//! Owns the way of one request through the endpoints: who is tried when, and when it is over.
+//!
+//! One attempt runs at a time, unless a node stays silent: then the next is tried beside it, so
+//! that a hanging node costs its turn and not the deadline. That is safe for writes, too: all
+//! attempts carry the same idempotency key.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep_until};
+
+use super::attempt::{End, attempt};
+use super::error::{ClientError, Tried};
+use super::request::{Answer, Request};
+use super::{Client, Endpoint};
+use crate::model::{Code, Failure, Fate};
+
+/// The first pause once every endpoint had its turn; it doubles up to `LONGEST_PAUSE`.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+
+/// What is known so far of a request that has no answer yet.
+#[derive(Default)]
+struct Account {
+    /// What each endpoint said last.
+    tried: Vec<Tried>,
+    /// Whether anything went out to any endpoint.
+    sent: bool,
+    /// Why it is not known what became of the write, once that is so.
+    unknown: Option<Failure>,
+    /// What a node said last.
+    last: Option<Failure>,
+}
+
+impl Client {
+    /// Sends `request` until a node answers it for good or the deadline passes.
+    pub(super) async fn call(&self, request: &Request) -> Result<Answer, ClientError> {
+        let mut account = Account::default();
+        let mut running = FuturesUnordered::new();
+        let mut turns = self.turns();
+        let mut start_at = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            tokio::select! {
+                biased;
+                Some((index, end)) = running.next(), if !running.is_empty() => {
+                    turns.free(index);
+                    match account.take(&self.endpoints[index], end, request.write) {
+                        Some(result) => {
+                            self.first.store(index, Ordering::Relaxed);
+                            return result.map_err(|failure| account.failed(failure, request.write));
+                        }
+                        None if turns.all_had_one() && running.is_empty() && !account.sent => {
+                            return Err(ClientError::Unreachable(account.tried));
+                        }
+                        None if turns.all_had_one() => {
+                            start_at = Instant::now() + pause;
+                            pause = (pause * 2).min(LONGEST_PAUSE);
+                        }
+                        None => start_at = Instant::now(),
+                    }
+                }
+                () = sleep_until(self.deadline) => {
+                    account.note_silent(self, &turns, request.write);
+                    return Err(account.verdict(request.write, self.timeout));
+                }
+                () = sleep_until(start_at), if turns.any_free() => {
+                    let index = turns.take();
+                    let left = self.deadline.saturating_duration_since(Instant::now());
+                    let endpoint = &self.endpoints[index];
+                    running.push(async move { (index, attempt(&self.http, request, endpoint, left).await) });
+                    start_at = Instant::now() + self.patience;
+                }
+            }
+        }
+    }
+
+    fn turns(&self) -> Turns {
+        let next = self.first.load(Ordering::Relaxed);
+        Turns { busy: vec![false; self.endpoints.len()], next, taken: 0 }
+    }
+}
+
+/// Whose turn it is: round and round, past those that are being waited for.
+struct Turns {
+    busy: Vec<bool>,
+    next: usize,
+    taken: usize,
+}
+
+impl Turns {
+    fn any_free(&self) -> bool {
+        self.busy.contains(&false)
+    }
+
+    /// Whether every endpoint has been tried.
+    fn all_had_one(&self) -> bool {
+        self.taken >= self.busy.len()
+    }
+
+    fn take(&mut self) -> usize {
+        while self.busy[self.next] {
+            self.next = (self.next + 1) % self.busy.len();
+        }
+        let index = self.next;
+        self.busy[index] = true;
+        self.next = (index + 1) % self.busy.len();
+        self.taken += 1;
+        index
+    }
+
+    fn free(&mut self, index: usize) {
+        self.busy[index] = false;
+    }
+}
+
+impl Account {
+    /// Takes in what came of an attempt; the result if that is the end of it.
+    fn take(&mut self, endpoint: &Endpoint, end: End, write: bool) -> Option<Result<Answer, Failure>> {
+        match end {
+            End::Done(answer) => return Some(Ok(answer)),
+            End::Refused(failure) if !failure.retryable => return Some(Err(failure)),
+            End::Refused(failure) => {
+                self.note(endpoint, failure.message.clone());
+                if write && failure.fate == Fate::Unknown {
+                    self.unknown = Some(failure.clone());
+                }
+                self.last = Some(failure);
+                self.sent = true;
+            }
+            End::NotSent(reason) => self.note(endpoint, reason),
+            End::Lost(reason) => self.lost(endpoint, reason, write),
+        }
+        None
+    }
+
+    fn lost(&mut self, endpoint: &Endpoint, reason: String, write: bool) {
+        self.sent = true;
+        if write {
+            let message = format!("the connection to {endpoint} was lost before it answered: {reason}");
+            self.unknown = Some(Failure::new(Code::Timeout, message).unknown());
+        }
+        self.note(endpoint, reason);
+    }
+
+    fn note(&mut self, endpoint: &Endpoint, reason: String) {
+        match self.tried.iter_mut().find(|tried| tried.endpoint == *endpoint) {
+            Some(tried) => tried.reason = reason,
+            None => self.tried.push(Tried { endpoint: endpoint.clone(), reason }),
+        }
+    }
+
+    /// Takes in those that are being waited for when time is up: they may have got the request.
+    fn note_silent(&mut self, client: &Client, turns: &Turns, write: bool) {
+        for (endpoint, _) in client.endpoints.iter().zip(&turns.busy).filter(|(_, busy)| **busy) {
+            self.lost(endpoint, "no answer in time".into(), write);
+        }
+    }
+
+    /// What to say when time is up.
+    fn verdict(self, write: bool, timeout: Duration) -> ClientError {
+        if !self.sent {
+            return ClientError::Unreachable(self.tried);
+        }
+        let time = timeout.as_secs_f64();
+        let failure = match (self.unknown.is_some(), &self.last) {
+            (true, Some(last)) if last.fate == Fate::Unknown => last.clone(),
+            (true, _) => {
+                let message = format!("no answer within {time} s; the write may have been applied, or may yet be");
+                Failure::new(Code::Timeout, message).unknown().hint("look before you send it again")
+            }
+            (false, Some(last)) => last.clone(),
+            (false, None) => Failure::new(Code::Timeout, format!("no answer within {time} s")),
+        };
+        self.failed(failure, write)
+    }
+
+    fn failed(self, failure: Failure, write: bool) -> ClientError {
+        ClientError::Failed { failure, write, tried: self.tried }
+    }
+}

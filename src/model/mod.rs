@@ -1,0 +1,29 @@
+//! The nouns of ddb: names, values, tables, rows, filters, writes and their answers.
+//!
+//! This room knows nobody. It holds the rules that every node and every client must agree on
+//! (what a name is, which value fits which column, how an error is called) and nothing that
+//! touches a disk, a clock or a socket.
+//!
+//! Deliberately missing: the layout on disk (`store`), the layout in JSON (`protocol`).
+
+mod address;
+mod cluster;
+mod failure;
+mod filter;
+mod json;
+mod name;
+mod row;
+mod schema;
+mod time;
+mod value;
+mod write;
+
+pub use address::parse_address;
+pub use cluster::{ClusterStatus, Configured, Leader, NodeDigest, NodeStatus, Role, VerifyReport};
+pub use failure::{Code, Failure, Fate};
+pub use filter::{Filter, Op};
+pub use name::{check_name, nearest};
+pub use row::{MAX_ROW_ID, Row, RowKey, check_row_id};
+pub use schema::{Column, ColumnSpec, ColumnType, Table};
+pub use value::{Cell, Value};
+pub use write::{Answer, Applied, Effect, IdempotencyKey, Level, Proposal, PutMode, When, Write};

@@ -1,0 +1,123 @@
+//! Owns writes and their answers: what goes through the log, and what comes back.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cell, ColumnSpec, Failure, Table};
+
+/// How a put treats what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PutMode {
+    /// The row must be absent (`row_exists`).
+    Insert,
+    /// The row is created, or replaced whole: columns left out become null.
+    Replace,
+    /// The row must exist (`row_not_found`); columns left out keep their values.
+    Update,
+}
+
+/// A condition on the row as it is (`revision_mismatch`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum When {
+    /// None.
+    Always,
+    /// The row's last change has this revision.
+    Revision(u64),
+    /// The row is absent.
+    Absent,
+}
+
+/// One change to the tables, as it goes through the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Write {
+    /// Creates a table.
+    CreateTable {
+        /// Its name.
+        name: String,
+        /// Its columns, in order.
+        columns: Vec<ColumnSpec>,
+    },
+    /// Drops a table with all its rows.
+    DropTable {
+        /// Its name.
+        name: String,
+    },
+    /// Inserts, replaces or updates a row.
+    Put {
+        /// The table's name.
+        table: String,
+        /// The row id as text.
+        row_id: String,
+        /// Values by column name; each name at most once.
+        cells: Vec<(String, Cell)>,
+        /// How what is there is treated.
+        mode: PutMode,
+        /// A condition on what is there.
+        when: When,
+    },
+    /// Deletes a row.
+    Delete {
+        /// The table's name.
+        table: String,
+        /// The row id as text.
+        row_id: String,
+        /// A condition on what is there.
+        when: When,
+    },
+}
+
+/// The client's name for one write, under which it may be sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdempotencyKey {
+    /// 1 to 200 bytes of visible ASCII.
+    pub key: String,
+    /// A hash of the write's body, to tell a repetition from a reuse.
+    pub digest: u128,
+}
+
+/// A write with all that the node that took it stamps on it, so that applying it needs no clock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The write.
+    pub write: Write,
+    /// Its idempotency key, if it has one.
+    pub key: Option<IdempotencyKey>,
+    /// When the node took it: milliseconds since 1970, UTC.
+    pub at_ms: u64,
+}
+
+/// What a write did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effect {
+    /// The table was created, with this schema.
+    Created(Table),
+    /// The table was dropped.
+    Dropped,
+    /// The row was absent and is there now.
+    Inserted,
+    /// The row was there and has changed.
+    Updated,
+    /// The row is gone.
+    Deleted,
+}
+
+/// The answer to a write that took effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The position of the write among all writes of its group: 1, 2, 3 …
+    pub revision: u64,
+    /// What it did.
+    pub effect: Effect,
+}
+
+/// The answer to any write that went through the log.
+pub type Answer = Result<Applied, Failure>;
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Level {
+    /// It sees every write acknowledged before it began, on whichever node.
+    #[default]
+    Linearizable,
+    /// It sees what this node has, at once, also without a quorum.
+    Stale,
+}

@@ -1,0 +1,139 @@
+//! Owns the answers to writes and the descriptions of tables, both directions.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::columns;
+use super::json::{write_number, write_text};
+use crate::model::{Code, ColumnSpec, Failure, Table};
+
+/// The answer to a write of a row or the drop of a table: `{"table","row_id","revision"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// The table's name.
+    pub table: String,
+    /// The row id as text; absent where a whole table was dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_id: Option<String>,
+    /// The revision of the write.
+    pub revision: u64,
+}
+
+impl Written {
+    /// The JSON of an answer, without building the answer first.
+    pub fn encode(table: &str, row_id: Option<&str>, revision: u64) -> Vec<u8> {
+        let mut out = Vec::with_capacity(48 + table.len() + row_id.map_or(0, str::len));
+        out.extend_from_slice(b"{\"table\":");
+        write_text(&mut out, table);
+        if let Some(row_id) = row_id {
+            out.extend_from_slice(b",\"row_id\":");
+            write_text(&mut out, row_id);
+        }
+        out.extend_from_slice(b",\"revision\":");
+        write_number(&mut out, revision);
+        out.push(b'}');
+        out
+    }
+}
+
+/// The answer to the creation of a table: `{"table","columns":[{"name","type"}],"revision"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedTable {
+    /// The table's name.
+    pub table: String,
+    /// Its columns, in declared order.
+    #[serde(with = "columns")]
+    pub columns: Vec<ColumnSpec>,
+    /// The revision of the write.
+    pub revision: u64,
+}
+
+impl CreatedTable {
+    /// The answer for `table`.
+    pub fn new(table: &Table, revision: u64) -> CreatedTable {
+        CreatedTable { table: table.name.clone(), columns: columns::specs(&table.columns), revision }
+    }
+}
+
+/// A table described: `{"name","columns","rows","revision"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableInfo {
+    /// The table's name.
+    pub name: String,
+    /// Its columns, in declared order.
+    #[serde(with = "columns")]
+    pub columns: Vec<ColumnSpec>,
+    /// How many rows it has.
+    pub rows: u64,
+    /// The revision of the last change to its schema.
+    pub revision: u64,
+}
+
+impl TableInfo {
+    /// The description of `table`.
+    pub fn new(table: &Table, rows: u64) -> TableInfo {
+        let columns = columns::specs(&table.columns);
+        TableInfo { name: table.name.clone(), columns, rows, revision: table.revision }
+    }
+}
+
+/// All tables: `{"tables":[…],"count","revision"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableList {
+    /// The tables, by name.
+    pub tables: Vec<TableInfo>,
+    /// How many they are.
+    pub count: u64,
+    /// The revision that the list reflects.
+    pub revision: u64,
+}
+
+impl TableList {
+    /// The list of `tables`, each with its number of rows, at `revision`.
+    pub fn new(tables: &[(Table, u64)], revision: u64) -> TableList {
+        let tables: Vec<_> = tables.iter().map(|(table, rows)| TableInfo::new(table, *rows)).collect();
+        TableList { count: tables.len() as u64, tables, revision }
+    }
+}
+
+/// Reads an answer of any form in this room: `Written`, `CreatedTable`, `TableInfo`, `TableList`,
+/// `RowObject`, `Page`, or the status and verify report of the model.
+///
+/// # Errors
+/// `internal`: the other side does not speak this protocol.
+pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body)
+        .map_err(|error| Failure::new(Code::Internal, format!("the node's answer could not be understood: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ColumnType;
+
+    #[test]
+    fn answers_to_writes_come_back() {
+        let body = Written::encode("students", Some("a\"é"), 42);
+        assert_eq!(String::from_utf8_lossy(&body), r#"{"table":"students","row_id":"a\"é","revision":42}"#);
+        let written = Written { table: "students".into(), row_id: Some("a\"é".into()), revision: 42 };
+        assert_eq!(decode(&body), Ok(written.clone()));
+        assert_eq!(serde_json::to_vec(&written).unwrap(), body);
+        assert_eq!(String::from_utf8_lossy(&Written::encode("t", None, 1)), r#"{"table":"t","revision":1}"#);
+    }
+
+    #[test]
+    fn descriptions_of_tables_come_back() {
+        let specs = [ColumnSpec::parse("id:int").unwrap(), ColumnSpec::parse("name").unwrap()];
+        let table = Table::declare(1, "students", &specs, 3).unwrap();
+        let list = TableList::new(&[(table.clone(), 9)], 7);
+        let body = serde_json::to_vec(&list).unwrap();
+        let text = r#"{"tables":[{"name":"students","columns":[{"name":"id","type":"int"},{"name":"name","type":"any"}],"rows":9,"revision":3}],"count":1,"revision":7}"#;
+        assert_eq!(String::from_utf8_lossy(&body), text);
+        assert_eq!(decode(&body), Ok(list));
+        let created = CreatedTable::new(&table, 3);
+        assert_eq!(decode(&serde_json::to_vec(&created).unwrap()), Ok(created.clone()));
+        assert_eq!(created.columns[0].kind, ColumnType::Int);
+        let failure = decode::<CreatedTable>(b"[]").unwrap_err();
+        assert_eq!(failure.code, Code::Internal);
+    }
+}

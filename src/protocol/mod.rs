@@ -1,0 +1,32 @@
+//! JSON bodies ⇄ the nouns, in both directions, and the checks that need no table.
+//!
+//! What one side encodes the other decodes, so both halves of every form stand in one file:
+//! `request` for bodies sent to a node, `answer` and `rows` for what comes back, `error` for
+//! refusals. Requests are read strictly (an unknown, repeated or missing field is refused, with
+//! its place); answers are read leniently, so that an older client understands a newer node.
+//!
+//! Deliberately missing: HTTP. Statuses, headers and parameters are the `server`'s and the `client`'s.
+
+mod answer;
+mod cells;
+mod columns;
+mod cursor;
+mod error;
+mod json;
+mod key;
+mod request;
+mod rows;
+mod words;
+
+pub use answer::{CreatedTable, TableInfo, TableList, Written, decode};
+pub use cursor::{decode_cursor, encode_cursor};
+pub use error::{decode_failure, encode_failure};
+pub use key::idempotency_key;
+pub use request::{
+    encode_create_table, encode_insert, encode_row_body, parse_create_table, parse_create_table_v0, parse_delete,
+    parse_insert, parse_row_body, parse_update,
+};
+pub use rows::{Page, RowObject, RowShape, write_row};
+pub use words::{
+    decode_segment, encode_segment, format_duration, level_name, parse_duration, parse_level, row_path, table_path,
+};

@@ -1,0 +1,271 @@
+//! Owns what the tasks of a group share, and what each peer message does.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use openraft::error::{ClientWriteError, LinearizableReadError, RaftError};
+use openraft::impls::ProgressResponder;
+use openraft::type_config::async_runtime::WatchReceiver;
+use openraft::{Instant as _, ReadPolicy};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::applier::Digests;
+use super::log::LogStore;
+use super::network::Network;
+use super::types::{Answers, Batch, Raft, RaftMetrics};
+use super::wire::{Refusal, Request, Response};
+use crate::config::Config;
+use crate::model::{Code, Configured, Failure, NodeStatus, Role};
+use crate::store::{Store, StoreError};
+
+/// How long one ReadIndex round may take before those who wait are told.
+const ROUND_TIME: Duration = Duration::from_millis(500);
+
+/// The most bytes of log that wait for the disk before writes are refused.
+const MOST_UNSYNCED: u64 = 64 << 20;
+/// The most bytes of applied writes that wait for a checkpoint before writes are refused.
+const MOST_PENDING: usize = 256 << 20;
+/// How long an answer that is owed by a node that no longer leads is waited for.
+const LATE_ANSWER: Duration = Duration::from_millis(400);
+
+/// What is known of the leadership.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Health {
+    /// The leader that was last known.
+    pub(crate) leader: Option<u64>,
+    /// Whether it has a quorum behind it (asked of the leader itself), or was heard of lately (a follower).
+    pub(crate) fresh: bool,
+}
+
+/// What the tasks of a group share.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) id: u64,
+    pub(crate) raft: Raft,
+    pub(crate) store: Store,
+    pub(crate) log: LogStore,
+    pub(crate) network: Arc<Network>,
+    pub(crate) applied: watch::Receiver<u64>,
+    pub(crate) health: watch::Sender<Health>,
+    pub(crate) digests: Digests,
+    /// What was found damaged in this node's data; the node stops then.
+    pub(crate) damage: watch::Sender<Option<String>>,
+    /// When each peer last answered a question of this node's.
+    pub(crate) met: Mutex<BTreeMap<u64, Instant>>,
+    /// The disk has no room for more: writes are refused at the door.
+    pub(crate) disk_full: AtomicBool,
+    pub(crate) stopping: AtomicBool,
+    pub(crate) started: Instant,
+}
+
+impl Core {
+    /// Raft's own figures, as of its last step.
+    pub(crate) fn metrics(&self) -> RaftMetrics {
+        self.raft.metrics().borrow_watched().clone()
+    }
+
+    /// The configured election timeout, which is also the leader's lease.
+    pub(crate) fn lease(&self) -> Duration {
+        Duration::from_millis(self.config.election_timeout_ms)
+    }
+
+    /// The preferred leader: the configured master, or the lowest id where none is configured.
+    pub(crate) fn preferred(&self) -> Option<u64> {
+        let master = self.config.nodes.iter().find(|node| node.role == Configured::Master);
+        master.or(self.config.nodes.iter().min_by_key(|node| node.id)).map(|node| node.id)
+    }
+
+    /// Proposes a batch here, as the leader, and waits until it is applied.
+    pub(crate) async fn propose_here(self: Arc<Core>, batch: Batch) -> Result<Answers, Refusal> {
+        let (responder, answer) = ProgressResponder::complete_only();
+        if let Err(e) = self.raft.client_write_ff(batch, Some(responder)).await {
+            return Err(Refusal::Unknown(format!("this node's Raft has stopped: {e}")));
+        }
+        match answer.await {
+            Ok(Ok(response)) => {
+                metrics::counter!("ddb_proposals_committed_total").increment(response.data.0.len() as u64);
+                Ok(response.data)
+            }
+            // Refused before it was appended: it is in no log.
+            Ok(Err(ClientWriteError::ForwardToLeader(to))) => Err(Refusal::NotLeader(to.leader_id)),
+            // Appended, then replaced by another leader's entry here; a third node may still hold it.
+            Ok(Err(other)) => Err(Refusal::Unknown(other.to_string())),
+            Err(_) => Err(Refusal::Unknown("this node's Raft has stopped".into())),
+        }
+    }
+
+    /// Sends a batch to the leader, if that is another node.
+    pub(crate) async fn forward(self: Arc<Core>, batch: Batch, count: usize) -> Result<Answers, Refusal> {
+        let leader = self.health.borrow().leader;
+        let Some(leader) = leader.filter(|leader| *leader != self.id) else {
+            return Err(Refusal::NotLeader(leader));
+        };
+        let (link, request) = (self.network.service(leader), Request::Forward(count as u32, batch));
+        let answer = tokio::select! {
+            answer = link.call(&request, Instant::now() + Duration::from_secs(60)) => answer,
+            () = self.replaced(leader) => return Err(Refusal::Unknown("another node leads meanwhile".into())),
+        };
+        match answer {
+            Ok(Response::Forward(answers)) => answers,
+            Ok(other) => Err(Refusal::Unknown(format!("an answer of another kind: {other:?}"))),
+            Err(super::link::CallError::NotSent(_)) => Err(Refusal::NotLeader(None)),
+            Err(super::link::CallError::Lost(why)) => Err(Refusal::Unknown(why)),
+        }
+    }
+
+    /// Resolves a while after another node than `leader` is known to lead.
+    async fn replaced(&self, leader: u64) {
+        let mut health = self.health.subscribe();
+        // The sender lives as long as this.
+        let _ = health.wait_for(|health| health.leader.is_some_and(|other| other != leader)).await;
+        tokio::time::sleep(LATE_ANSWER).await;
+    }
+
+    /// One ReadIndex round: here if this node leads, else asked of the leader.
+    pub(crate) async fn read_index(self: Arc<Core>) -> Result<u64, Failure> {
+        let leader = self.health.borrow().leader;
+        let result = match leader {
+            None => Err("no leader is known".into()),
+            Some(leader) if leader == self.id => return self.read_index_here().await,
+            Some(leader) => {
+                let link = self.network.service(leader);
+                match link.call(&Request::ReadIndex, Instant::now() + ROUND_TIME).await {
+                    Ok(Response::ReadIndex(answer)) => return answer,
+                    Ok(other) => Err(format!("an answer of another kind: {other:?}")),
+                    Err(e) => Err(e.to_string()),
+                }
+            }
+        };
+        result.map_err(|why: String| Failure::new(Code::NoLeader, why))
+    }
+
+    /// One ReadIndex round as the leader.
+    pub(crate) async fn read_index_here(&self) -> Result<u64, Failure> {
+        let no_leader = |why: String| Failure::new(Code::NoLeader, why);
+        let round = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
+        match tokio::time::timeout(ROUND_TIME, round).await {
+            Ok(Ok(linearizer)) => Ok(linearizer.read_log_id().index()),
+            Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_)))) => {
+                Err(no_leader("the leader has changed".into()))
+            }
+            Ok(Err(e)) => Err(no_leader(format!("the leader has no quorum behind it: {e}"))),
+            Err(_) => Err(no_leader("the leader has no quorum behind it".into())),
+        }
+    }
+
+    /// What the configuration says of a node.
+    pub(crate) fn configured(&self, id: u64) -> (String, Configured) {
+        self.config.node(id).map_or((String::new(), Configured::Slave), |node| (node.address.clone(), node.role))
+    }
+
+    /// This node, as it sees itself.
+    pub(crate) fn own_status(&self) -> NodeStatus {
+        let metrics = self.metrics();
+        let role = match metrics.state {
+            openraft::ServerState::Leader => Role::Leader,
+            openraft::ServerState::Candidate => Role::Candidate,
+            openraft::ServerState::Follower => Role::Follower,
+            _ => Role::Learner,
+        };
+        let (address, configured) = self.configured(self.id);
+        NodeStatus {
+            id: self.id,
+            address,
+            configured,
+            up: true,
+            role: Some(role),
+            term: Some(metrics.current_term),
+            revision: Some(self.store.view().revision()),
+            applied_index: Some(*self.applied.borrow()),
+            last_log_index: metrics.last_log_index,
+            lag: None,
+            version: Some(env!("CARGO_PKG_VERSION").into()),
+            silent_ms: None,
+        }
+    }
+
+    /// Notes an error of the store: damage ends the node, anything else is for the caller.
+    pub(crate) fn note(&self, error: &StoreError) {
+        if let StoreError::Damaged { .. } = error {
+            tracing::error!("this node's data is damaged: {error}");
+            self.damage.send_replace(Some(error.to_string()));
+        }
+    }
+
+    /// Notes that a peer answered.
+    pub(crate) fn met(&self, peer: u64) {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, Instant::now());
+    }
+
+    /// How long a peer has been silent, if it was ever heard of.
+    pub(crate) fn silent_for(&self, peer: u64) -> Option<Duration> {
+        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner).get(&peer).copied();
+        let heard = Core::heartbeat_age(&self.metrics(), peer);
+        met.map(|at| at.elapsed()).into_iter().chain(heard).min()
+    }
+
+    /// How long ago a peer acknowledged a heartbeat of this leader.
+    pub(crate) fn heartbeat_age(metrics: &RaftMetrics, peer: u64) -> Option<Duration> {
+        let acked = metrics.heartbeat.as_ref()?.get(&peer).copied().flatten()?;
+        Some(acked.elapsed())
+    }
+
+    /// Carries out one message of a peer (snapshots apart, which belong to a connection).
+    pub(crate) async fn answer(self: Arc<Core>, request: Request, local: &super::batcher::Batcher) -> Response {
+        let fault = |e: String| Response::Fault(e);
+        match request {
+            // Without room nothing is taken into the log; heartbeats, which are empty, still pass.
+            Request::Append(rpc) if self.disk_full.load(Ordering::Relaxed) && !rpc.entries.is_empty() => {
+                fault(format!("the disk of node {} is nearly full", self.id))
+            }
+            Request::Append(rpc) => {
+                self.raft.append_entries(rpc).await.map_or_else(|e| fault(e.to_string()), Response::Append)
+            }
+            Request::Vote(rpc) => self.raft.vote(rpc).await.map_or_else(|e| fault(e.to_string()), Response::Vote),
+            Request::PreVote(rpc) => {
+                self.raft.pre_vote(rpc).await.map_or_else(|e| fault(e.to_string()), Response::Vote)
+            }
+            Request::Transfer(rpc) => {
+                self.raft.handle_transfer_leader(rpc).await.map_or_else(|e| fault(e.to_string()), Response::Transfer)
+            }
+            Request::Forward(count, batch) => Response::Forward(match self.door() {
+                Ok(()) => local.submit(batch.0, count as usize).await,
+                // Whoever asks waits for the next leader.
+                Err(failure) if failure.code == Code::ShuttingDown => Err(Refusal::NotLeader(None)),
+                Err(failure) => Err(Refusal::Refused(failure)),
+            }),
+            Request::ReadIndex => Response::ReadIndex(self.read_index_here().await),
+            Request::Status => Response::Status(self.own_status()),
+            Request::Digest(token) => {
+                let digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+                let digest = digests.iter().find(|(other, _)| *other == token);
+                Response::Digest(digest.and_then(|(_, digest)| digest.clone()))
+            }
+            Request::SnapshotBegin(_) | Request::SnapshotChunk(_) | Request::SnapshotEnd => {
+                fault("a snapshot message out of place".into())
+            }
+        }
+    }
+
+    /// Whether a write may come in at all.
+    pub(crate) fn door(&self) -> Result<(), Failure> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(Failure::new(Code::ShuttingDown, "the node is shutting down; nothing was written"));
+        }
+        if self.disk_full.load(Ordering::Relaxed) {
+            let message = format!("the disk of node {} is nearly full; nothing was written", self.id);
+            return Err(
+                Failure::new(Code::DiskFull, message).hint("free some space on it; writes resume by themselves")
+            );
+        }
+        // Raft commits on the followers' disks: only this keeps a slow disk here from filling the memory.
+        if self.log.unsynced_bytes() > MOST_UNSYNCED || self.store.pending_bytes() > MOST_PENDING {
+            let message = format!("the disk of node {} does not keep up; nothing was written", self.id);
+            return Err(Failure::new(Code::Overloaded, message).hint("try again in a moment"));
+        }
+        Ok(())
+    }
+}

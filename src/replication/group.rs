@@ -1,0 +1,245 @@
+//! Owns the handle that the rest of the node holds: propose, read, status, verify, shut down.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use openraft::type_config::async_runtime::WatchReceiver;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout_at};
+
+use super::barrier::Barrier;
+use super::batcher::Batcher;
+use super::core::Core;
+use super::dial::Dialer;
+use crate::model::{Code, Failure, Level};
+use crate::store::{StoreError, View};
+
+/// How long a request waits for a leader with a quorum before it is refused. With the time that
+/// it takes to find out, a minority says so within two seconds.
+pub(super) const LEADER_WAIT: Duration = Duration::from_millis(1_200);
+/// The pause before a request that found no leader looks again, unless one appears earlier.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How long stopping waits for what is being written.
+const STOP_TIME: Duration = Duration::from_secs(10);
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReadWant {
+    /// The level asked for.
+    pub level: Level,
+    /// The least revision that the answer must reflect.
+    pub min_revision: Option<u64>,
+}
+
+/// One line of `/readyz`.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// What is checked.
+    pub name: &'static str,
+    /// Why it is not well.
+    pub result: Result<(), String>,
+}
+
+/// A handle on one replicated group of this node; clones are cheap.
+#[derive(Clone)]
+pub struct Group {
+    pub(super) core: Arc<Core>,
+    pub(super) dialer: Arc<Dialer>,
+    /// Batches that this node proposes as the leader.
+    pub(super) local: Batcher,
+    /// Batches that this node sends to the leader.
+    pub(super) remote: Batcher,
+    pub(super) barrier: Barrier,
+}
+
+impl Group {
+    /// This node's id.
+    pub fn id(&self) -> u64 {
+        self.core.id
+    }
+
+    /// Why there is no leader, with the facts: who is up, and how many are needed. `not_done` ends
+    /// the sentence.
+    pub(super) async fn no_leader(&self, not_done: &str) -> Failure {
+        let facts = super::report::no_leader(self.count_up().await, self.core.config.nodes.len());
+        Failure::new(Code::NoLeader, format!("{facts}; {not_done}")).hint("ddb wait --for leader --timeout 30s")
+    }
+
+    /// Waits until something is new about the leadership, or until `until`.
+    pub(super) async fn leadership_moved(&self, until: Instant) {
+        let mut health = self.core.health.subscribe();
+        let _ = timeout_at(until, health.changed()).await;
+    }
+
+    /// A consistent view of the tables that is as fresh as `want` asks.
+    ///
+    /// # Errors
+    /// `no_leader` or `timeout` where that freshness cannot be proved in time.
+    pub async fn read(&self, want: ReadWant, deadline: Instant) -> Result<View, Failure> {
+        if want.level == Level::Linearizable {
+            let until = deadline.min(Instant::now() + LEADER_WAIT);
+            match timeout_at(until, self.read_barrier()).await {
+                Ok(result) => result?,
+                Err(_) if until == deadline && self.core.health.borrow().fresh => {
+                    let message = format!("node {} could not prove in time that it is up to date", self.core.id);
+                    return Err(Failure::new(Code::Timeout, message));
+                }
+                Err(_) => return Err(self.no_leader("nothing was read").await),
+            }
+        }
+        let view = self.core.store.view();
+        match want.min_revision {
+            Some(least) if view.revision() < least => self.await_revision(least, deadline).await,
+            _ => Ok(view),
+        }
+    }
+
+    async fn read_barrier(&self) -> Result<(), Failure> {
+        loop {
+            match self.barrier.index().await {
+                Ok(index) => {
+                    let mut applied = self.core.applied.clone();
+                    let ended = |_| Failure::new(Code::ShuttingDown, "the node is shutting down");
+                    return applied.wait_for(|applied| *applied >= index).await.map(|_| ()).map_err(ended);
+                }
+                Err(failure) if failure.code == Code::NoLeader => {
+                    self.leadership_moved(Instant::now() + LOOK_AGAIN).await;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    async fn await_revision(&self, least: u64, deadline: Instant) -> Result<View, Failure> {
+        let mut applied = self.core.applied.clone();
+        loop {
+            applied.mark_unchanged();
+            let view = self.core.store.view();
+            if view.revision() >= least {
+                return Ok(view);
+            }
+            if !matches!(timeout_at(deadline, applied.changed()).await, Ok(Ok(()))) {
+                let message = format!("node {} has not reached revision {least} in time", self.core.id);
+                return Err(Failure::new(Code::Timeout, message));
+            }
+        }
+    }
+
+    /// The checks behind `/readyz`, in order.
+    pub fn checks(&self) -> Vec<Check> {
+        let health = *self.core.health.borrow();
+        let lag = {
+            let metrics = self.core.metrics();
+            let committed = metrics.local_committed.map_or(0, |id| id.index);
+            committed.saturating_sub(*self.core.applied.borrow())
+        };
+        let check = |name, result| Check { name, result };
+        vec![
+            check("raft", self.alive()),
+            check(
+                "leader",
+                if health.leader.is_some() && health.fresh { Ok(()) } else { Err("no leader is known".into()) },
+            ),
+            check(
+                "applied",
+                if lag < 1_000 { Ok(()) } else { Err(format!("{lag} committed entries are not applied yet")) },
+            ),
+            check("disk", self.core.door().map_err(|failure| failure.message)),
+        ]
+    }
+
+    /// Whether the node's own tasks and disks work: `/livez`.
+    ///
+    /// # Errors
+    /// Why they do not.
+    pub fn alive(&self) -> Result<(), String> {
+        self.core.metrics().running_state.map_err(|e| e.to_string())
+    }
+
+    /// Serves one peer's connection until it closes; the request headers have been checked.
+    pub async fn serve_peer(&self, peer: u64, io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+        super::peers::serve(self.core.clone(), self.local.clone(), peer, io).await;
+    }
+
+    /// Checks who knocks at the peer route, by the value of the `ddb-peer` header.
+    ///
+    /// # Errors
+    /// `forbidden`, saying what does not match. On success: the peer's node id.
+    pub fn check_peer(&self, header: &str) -> Result<u64, Failure> {
+        self.dialer.check(header)
+    }
+
+    /// What this node answers in its own `ddb-peer` header.
+    pub fn hello(&self) -> String {
+        self.dialer.hello()
+    }
+
+    /// Closes the door for new writes and hands leadership over, if this node leads.
+    /// Writes under way are answered; the node goes on following.
+    pub async fn retire(&self) {
+        self.core.stopping.store(true, Ordering::Relaxed);
+        self.hand_over().await;
+    }
+
+    /// Stops taking part, with all that was applied on disk.
+    pub async fn stop(&self) {
+        self.core.stopping.store(true, Ordering::Relaxed);
+        match tokio::time::timeout(STOP_TIME, self.core.raft.shutdown()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => tracing::warn!("Raft did not stop cleanly: {e}"),
+            Err(_) => return tracing::error!("the disk does not answer: not waiting for it any longer"),
+        }
+        let store = self.core.store.clone();
+        match tokio::task::spawn_blocking(move || store.checkpoint()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(e)) => tracing::warn!("the last checkpoint failed, the log has what it lacks: {e}"),
+            Err(e) => tracing::warn!("the last checkpoint failed: {e}"),
+        }
+    }
+
+    /// Notes an error of a view's: a node that finds its own data damaged stops.
+    pub fn note(&self, error: &StoreError) {
+        self.core.note(error);
+    }
+
+    /// Resolves when this node cannot go on: its data is damaged, or its disk fails.
+    pub async fn failed(&self) -> String {
+        let mut damage = self.core.damage.subscribe();
+        tokio::select! {
+            why = self.raft_stopped() => why,
+            Ok(why) = damage.wait_for(Option::is_some) => why.clone().unwrap_or_default(),
+        }
+    }
+
+    async fn raft_stopped(&self) -> String {
+        let mut metrics = self.core.raft.metrics();
+        loop {
+            if let Err(why) = self.alive() {
+                return why;
+            }
+            if metrics.changed().await.is_err() {
+                return self.alive().err().unwrap_or_else(|| "Raft has stopped".into());
+            }
+        }
+    }
+
+    async fn hand_over(&self) {
+        let metrics = self.core.metrics();
+        if !metrics.state.is_leader() {
+            return;
+        }
+        let voters = metrics.membership_config.membership().voter_ids();
+        let fit = |id: &u64| *id != self.core.id && super::driver::is_well(&self.core, &metrics, *id);
+        let Some(target) = voters.filter(fit).min() else { return };
+        tracing::info!("handing leadership to node {target}");
+        if self.core.raft.trigger().transfer_leader(target).await.is_ok() {
+            let moved = |m: &super::types::RaftMetrics| m.current_leader.is_some_and(|leader| leader != m.id);
+            let wait = self.core.raft.wait(Some(self.core.lease() * 2));
+            if let Err(e) = wait.metrics(moved, "leadership handed over").await {
+                tracing::warn!("nobody took leadership over: {e}");
+            }
+        }
+    }
+}

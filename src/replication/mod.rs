@@ -1,0 +1,37 @@
+//! One replicated group: the only room that names openraft.
+//!
+//! A write goes: `group` (propose, here or through the leader) → `batcher` (one entry for all that
+//! waits) → `core` (openraft) → `log` and `log_writer` (one sync for all) and `network` (the peers
+//! do the same) → `applier` (the store, then the answer). A read goes: `group` → `barrier` (one
+//! ReadIndex round for all that wait) → a view of the store.
+//!
+//! Deliberately missing: what a write means (`store`), how it is asked for (`server`), and more
+//! than one group a node; everything here belongs to one group, so that a node can hold several.
+
+mod applier;
+mod barrier;
+mod batcher;
+mod clock;
+mod core;
+mod dial;
+mod directory;
+mod driver;
+mod group;
+mod link;
+mod log;
+mod log_writer;
+mod network;
+mod peers;
+mod propose;
+mod report;
+mod start;
+#[cfg(test)]
+mod suite;
+mod types;
+mod upkeep;
+mod wire;
+
+pub use dial::PEER_HEADER;
+pub use directory::DirectoryError;
+pub use group::{Check, Group, ReadWant};
+pub use start::StartError;

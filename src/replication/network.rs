@@ -1,0 +1,192 @@
+//! Owns Raft's way to the peers: each RPC as one call on a link, with a deadline.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::RPCOption;
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
+};
+use openraft::{AnyError, BasicNode, RaftNetworkFactory, RaftNetworkV2};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::applier::SnapshotData;
+use super::dial::Dialer;
+use super::link::{CallError, Link};
+use super::types::{TypeConfig, Vote};
+use super::wire::{Request, Response};
+
+/// How long installing a received snapshot may take.
+const INSTALL_TIME: Duration = Duration::from_secs(120);
+/// How long one chunk of a snapshot may take.
+const CHUNK_TIME: Duration = Duration::from_secs(10);
+
+/// The links to the peers. Raft's messages and the clients' have a connection each, so that a
+/// large forwarded batch does not hold up a heartbeat.
+pub(crate) struct Network {
+    dialer: Arc<Dialer>,
+    raft: Mutex<BTreeMap<u64, Link>>,
+    service: Mutex<BTreeMap<u64, Link>>,
+    /// The least time an RPC gets, whatever openraft would allow it: a sync may take long.
+    patience: Duration,
+}
+
+impl Network {
+    /// Links that `dialer` opens.
+    pub(crate) fn new(dialer: Arc<Dialer>, patience: Duration) -> Network {
+        Network { dialer, raft: Mutex::default(), service: Mutex::default(), patience }
+    }
+
+    /// The link for forwarded writes, reads and questions.
+    pub(crate) fn service(&self, peer: u64) -> Link {
+        self.link(&self.service, peer)
+    }
+
+    fn link(&self, links: &Mutex<BTreeMap<u64, Link>>, peer: u64) -> Link {
+        let mut links = links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.entry(peer).or_insert_with(|| Link::new(peer, self.dialer.clone())).clone()
+    }
+}
+
+/// Makes openraft's clients.
+pub(crate) struct Factory(pub(crate) Arc<Network>);
+
+impl RaftNetworkFactory<TypeConfig> for Factory {
+    type Network = Peer;
+
+    async fn new_client(&mut self, target: u64, _node: &BasicNode) -> Peer {
+        Peer { link: self.0.link(&self.0.raft, target), patience: self.0.patience }
+    }
+}
+
+/// One peer, as openraft talks to it.
+pub(crate) struct Peer {
+    link: Link,
+    patience: Duration,
+}
+
+impl Peer {
+    async fn call(&self, request: &Request, option: &RPCOption) -> Result<Response, RPCError<TypeConfig>> {
+        let deadline = Instant::now() + self.patience.max(option.soft_ttl());
+        self.link.call(request, deadline).await.map_err(rpc_error)
+    }
+}
+
+fn rpc_error(error: CallError) -> RPCError<TypeConfig> {
+    match error {
+        CallError::NotSent(why) => RPCError::Unreachable(Unreachable::new(&AnyError::error(why))),
+        CallError::Lost(why) => RPCError::Network(NetworkError::new(&AnyError::error(why))),
+    }
+}
+
+fn odd(response: &Response) -> RPCError<TypeConfig> {
+    RPCError::Network(NetworkError::new(&AnyError::error(format!("an answer of another kind: {response:?}"))))
+}
+
+impl RaftNetworkV2<TypeConfig> for Peer {
+    type SnapshotData = SnapshotData;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
+        let result = self.call(&Request::Append(rpc), &option).await;
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let status = result.as_ref().map_or_else(ToString::to_string, |_| "200 OK".into());
+            tracing::debug!("Sent to {} - Status: {status}", self.link.address());
+        }
+        match result? {
+            Response::Append(response) => Ok(response),
+            other => Err(odd(&other)),
+        }
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        match self.call(&Request::Vote(rpc), &option).await? {
+            Response::Vote(response) => Ok(response),
+            other => Err(odd(&other)),
+        }
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
+        match self.call(&Request::PreVote(rpc), &option).await? {
+            Response::Vote(response) => Ok(response),
+            other => Err(odd(&other)),
+        }
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotData>,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let SnapshotData::View(view) = snapshot.snapshot else {
+            let error = AnyError::error("a received snapshot is not sent on");
+            return Err(StreamingError::Network(NetworkError::new(&error)));
+        };
+        // A connection of its own: heartbeats do not wait behind chunks.
+        let link = self.link.separate(INSTALL_TIME);
+        tracing::info!("sending {} a snapshot at revision {}", link.address(), view.revision());
+        tokio::select! {
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            sent = send_snapshot(link, vote, view) => sent.map_err(StreamingError::from),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        req: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
+        match self.call(&Request::Transfer(req), &option).await? {
+            Response::Transfer(response) => Ok(response),
+            other => Err(odd(&other)),
+        }
+    }
+}
+
+async fn send_snapshot(
+    link: Link,
+    vote: Vote,
+    view: crate::store::View,
+) -> Result<SnapshotResponse<TypeConfig>, RPCError<TypeConfig>> {
+    let expect_received = |response| match response {
+        Response::Received => Ok(()),
+        other => Err(odd(&other)),
+    };
+    let (chunks, mut queue) = mpsc::channel(2);
+    tokio::task::spawn_blocking(move || {
+        for chunk in view.export() {
+            if chunks.blocking_send(chunk).is_err() {
+                return;
+            }
+        }
+    });
+    let soon = || Instant::now() + CHUNK_TIME;
+    expect_received(link.call(&Request::SnapshotBegin(vote), soon()).await.map_err(rpc_error)?)?;
+    while let Some(chunk) = queue.recv().await {
+        let chunk = chunk.map_err(|e| RPCError::Network(NetworkError::new(&AnyError::error(e))))?;
+        let request = Request::SnapshotChunk(chunk.into());
+        expect_received(link.call(&request, soon()).await.map_err(rpc_error)?)?;
+    }
+    match link.call(&Request::SnapshotEnd, Instant::now() + INSTALL_TIME).await.map_err(rpc_error)? {
+        Response::Installed(vote) => Ok(SnapshotResponse::new(vote)),
+        other => Err(odd(&other)),
+    }
+}

@@ -1,0 +1,102 @@
+//! Owns the accepting side of a peer connection: requests come in, answers go out as they are ready.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::applier::received_snapshot;
+use super::batcher::Batcher;
+use super::core::Core;
+use super::link::drain_frames;
+use super::types::Vote;
+use super::wire::{FrameReader, Request, Response, encode};
+use crate::store::{Receiver, StoreError};
+
+/// The most requests of one connection that are worked on at once; the rest waits in the socket.
+const IN_FLIGHT: usize = 1024;
+
+/// Serves a peer's connection until it closes.
+pub(crate) async fn serve<I>(core: Arc<Core>, local: Batcher, peer: u64, io: I)
+where
+    I: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (reader, mut writer) = tokio::io::split(io);
+    let (answers, mut queue) = mpsc::unbounded_channel();
+    let writing = tokio::spawn(async move { drain_frames(&mut writer, &mut queue).await });
+    if let Err(e) = read_requests(&core, &local, FrameReader::new(reader), answers).await {
+        tracing::debug!("the connection of node {peer} ended: {e}");
+    }
+    writing.abort();
+}
+
+async fn read_requests<R: AsyncRead + Unpin>(
+    core: &Arc<Core>,
+    local: &Batcher,
+    mut frames: FrameReader<R>,
+    answers: mpsc::UnboundedSender<Bytes>,
+) -> std::io::Result<()> {
+    let slots = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut incoming: Option<Incoming> = None;
+    while let Some((id, request)) = frames.next::<Request>().await? {
+        if matches!(request, Request::SnapshotBegin(_) | Request::SnapshotChunk(_) | Request::SnapshotEnd) {
+            // In order, one at a time: the sender waits for each answer.
+            let response = receive_snapshot(core, &mut incoming, request).await;
+            send(&answers, id, &response.unwrap_or_else(Response::Fault));
+            continue;
+        }
+        let Ok(slot) = slots.clone().acquire_owned().await else { return Ok(()) };
+        let (core, local, answers) = (core.clone(), local.clone(), answers.clone());
+        tokio::spawn(async move {
+            let response = core.answer(request, &local).await;
+            send(&answers, id, &response);
+            drop(slot);
+        });
+    }
+    Ok(())
+}
+
+fn send(answers: &mpsc::UnboundedSender<Bytes>, id: u64, response: &Response) {
+    match encode(id, response) {
+        // The connection may have closed.
+        Ok(frame) => drop(answers.send(frame)),
+        Err(e) => tracing::error!("cannot encode an answer: {e}"),
+    }
+}
+
+/// A snapshot that is being received on a connection.
+struct Incoming {
+    vote: Vote,
+    receiver: Receiver,
+}
+
+async fn receive_snapshot(
+    core: &Arc<Core>,
+    incoming: &mut Option<Incoming>,
+    request: Request,
+) -> Result<Response, String> {
+    let said = |e: StoreError| e.to_string();
+    match request {
+        Request::SnapshotBegin(vote) => {
+            let receiver = core.store.receive().map_err(said)?;
+            *incoming = Some(Incoming { vote, receiver });
+            Ok(Response::Received)
+        }
+        Request::SnapshotChunk(chunk) => {
+            let Incoming { vote, mut receiver } = incoming.take().ok_or("a chunk without a beginning")?;
+            let written = tokio::task::spawn_blocking(move || receiver.write(&chunk).map(|()| receiver));
+            let receiver = written.await.map_err(|e| e.to_string())?.map_err(said)?;
+            *incoming = Some(Incoming { vote, receiver });
+            Ok(Response::Received)
+        }
+        _ => {
+            let Incoming { vote, receiver } = incoming.take().ok_or("an end without a beginning")?;
+            let received = tokio::task::spawn_blocking(move || receiver.finish());
+            let received = received.await.map_err(|e| e.to_string())?.map_err(said)?;
+            let snapshot = received_snapshot(received).map_err(|e| e.to_string())?;
+            let installed = core.raft.install_full_snapshot(vote, snapshot).await.map_err(|e| e.to_string())?;
+            Ok(Response::Installed(installed.vote))
+        }
+    }
+}

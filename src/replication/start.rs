@@ -1,0 +1,127 @@
+//! Owns the start of a group: open the files, start Raft and the tasks around it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use openraft::SnapshotPolicy;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::applier::{Applier, Digests, read_marks};
+use super::barrier::Barrier;
+use super::batcher::Batcher;
+use super::core::{Core, Health};
+use super::dial::Dialer;
+use super::directory::{Directory, DirectoryError};
+use super::group::Group;
+use super::log::LogStore;
+use super::network::{Factory, Network};
+use super::types::Raft;
+use crate::config::Config;
+use crate::store::{Store, StoreError};
+
+/// How many batches the leader has in the log, not yet applied, before it gathers.
+const PROPOSALS_IN_FLIGHT: usize = 2;
+/// How many forwarded batches are on the way to the leader before a node gathers.
+const FORWARDS_IN_FLIGHT: usize = 2;
+/// The log entries that are kept after a snapshot, for followers that are a little behind.
+const KEPT_ENTRIES: u64 = 1_000;
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The store cannot be opened.
+    #[error("the store cannot be opened: {0}")]
+    Store(#[from] StoreError),
+    /// The log cannot be opened.
+    #[error("the log cannot be opened: {0}")]
+    Log(#[from] io::Error),
+    /// Raft cannot be started.
+    #[error("Raft cannot be started: {0}")]
+    Raft(String),
+}
+
+impl Group {
+    /// Starts node `id` of `config`.
+    ///
+    /// # Errors
+    /// The data directory is in use, foreign or damaged, or Raft refuses to start.
+    pub async fn start(config: Config, id: u64) -> Result<Group, StartError> {
+        let directory = Arc::new(Directory::open(&config.data_dir, &config.cluster, id)?);
+        let path = directory.path().to_path_buf();
+        let (store, log) = tokio::task::spawn_blocking(move || -> Result<_, StartError> {
+            let (store, log) = (path.join("store.redb"), path.join("log.redb"));
+            // Made anew, it would have forgotten votes and acknowledged entries.
+            if !log.exists() && (store.exists() || path.join("peers.json").exists()) {
+                let why = format!("{} is missing, though the node has run before", log.display());
+                return Err(StartError::Log(io::Error::new(io::ErrorKind::NotFound, why)));
+            }
+            let log = LogStore::open(&log, 0)?;
+            Ok((Store::open(&store)?, log))
+        })
+        .await
+        .map_err(|e| StartError::Raft(e.to_string()))??;
+
+        let lease = Duration::from_millis(config.election_timeout_ms);
+        let addresses: BTreeMap<u64, String> = config.nodes.iter().map(|n| (n.id, n.address.clone())).collect();
+        let dialer = Arc::new(Dialer::new(&config.cluster, id, directory, addresses, lease));
+        let network = Arc::new(Network::new(dialer.clone(), lease * 2));
+        let digests = Digests::default();
+        let at = read_marks(&store.marks())?.0.map_or(0, |applied| applied.index);
+        let (applied_sender, applied) = watch::channel(at);
+        let applier = Applier::new(id, store.clone(), applied_sender, digests.clone());
+        let factory = Factory(network.clone());
+        let raft = Raft::new(id, Arc::new(raft_config(&config)?), factory, log.clone(), applier)
+            .await
+            .map_err(|e| StartError::Raft(e.to_string()))?;
+        let core = Arc::new(Core {
+            config,
+            id,
+            raft,
+            store,
+            log,
+            network,
+            applied,
+            health: watch::Sender::new(Health::default()),
+            digests,
+            damage: watch::Sender::new(None),
+            met: std::sync::Mutex::default(),
+            disk_full: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            started: Instant::now(),
+        });
+        tokio::spawn(super::driver::run(core.clone()));
+        tokio::spawn(super::upkeep::run(core.clone()));
+        let (here, there, round) = (core.clone(), core.clone(), core.clone());
+        let local = Batcher::start(PROPOSALS_IN_FLIGHT, move |batch, _| here.clone().propose_here(batch));
+        let remote = Batcher::start(FORWARDS_IN_FLIGHT, move |batch, count| there.clone().forward(batch, count));
+        let barrier = Barrier::start(move || round.clone().read_index());
+        Ok(Group { core, dialer, local, remote, barrier })
+    }
+}
+
+fn raft_config(config: &Config) -> Result<openraft::Config, StartError> {
+    let raft = openraft::Config {
+        cluster_name: config.cluster.clone(),
+        heartbeat_interval: config.heartbeat_ms,
+        // The greater one is also the leader's lease, which is the time until a lost leader may be
+        // replaced; the driver asks for an election then, before the library's own timer does.
+        election_timeout_min: config.election_timeout_ms * 4 / 5,
+        election_timeout_max: config.election_timeout_ms,
+        enable_pre_vote: Some(true),
+        enable_leader_restore: Some(false),
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(config.snapshot_entries),
+        max_in_snapshot_log_to_keep: KEPT_ENTRIES.min(config.snapshot_entries / 2),
+        replication_lag_threshold: config.snapshot_entries * 2,
+        install_snapshot_timeout: 600_000,
+        backoff: "20ms 50ms 100ms ...250ms".into(),
+        ..openraft::Config::default()
+    };
+    raft.validate().map_err(|e| StartError::Raft(e.to_string()))
+}

@@ -1,0 +1,64 @@
+//! Owns the slow work beside the log: checkpoints, compaction, and the watch over free disk space.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::core::Core;
+
+/// How many bytes of applied, not yet checkpointed writes make a checkpoint due.
+const CHECKPOINT_BYTES: usize = 16 << 20;
+/// After how long any write is checkpointed.
+const CHECKPOINT_TIME: Duration = Duration::from_secs(15);
+/// How many bytes of log make a compaction due, whatever the number of entries.
+const LOG_BYTES: u64 = 64 << 20;
+/// Below so much free space writes are refused, so that what is acknowledged can still be kept.
+const LEAST_FREE: u64 = 64 << 20;
+
+/// Runs until the node stops.
+pub(crate) async fn run(core: Arc<Core>) {
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut checkpointed = Instant::now();
+    // The least the log has held since the last compaction: what it keeps in any case.
+    let mut kept = 0;
+    while !core.stopping.load(Ordering::Relaxed) {
+        tick.tick().await;
+        watch_disk(&core);
+        let pending = core.store.pending_bytes();
+        if pending >= CHECKPOINT_BYTES || (pending > 0 && checkpointed.elapsed() >= CHECKPOINT_TIME) {
+            let store = core.store.clone();
+            match tokio::task::spawn_blocking(move || store.checkpoint()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(e)) => {
+                    tracing::error!("cannot checkpoint the store: {e}");
+                    core.note(&e);
+                }
+                Err(e) => tracing::error!("the checkpoint failed: {e}"),
+            }
+            checkpointed = Instant::now();
+        }
+        let log = core.log.bytes();
+        kept = log.min(kept);
+        if log > LOG_BYTES.max(kept * 2) {
+            kept = log;
+            // Fails only once Raft has stopped.
+            let _ = core.raft.trigger().snapshot().await;
+        }
+    }
+}
+
+fn watch_disk(core: &Core) {
+    let path = core.config.data_dir.join(format!("node-{}", core.id));
+    let Ok(space) = rustix::fs::statvfs(&path) else { return };
+    let full = space.f_bavail.saturating_mul(space.f_frsize) < LEAST_FREE;
+    if core.disk_full.swap(full, Ordering::Relaxed) != full {
+        if full {
+            tracing::error!("the disk is nearly full: writes are refused");
+        } else {
+            tracing::info!("the disk has room again: writes resume");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Owns the way of one request: admit it, find its route, read it, handle it, count it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Buf;
+use futures::{FutureExt as _, Stream};
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::upgrade::OnUpgrade;
+use hyper::{HeaderMap, Method};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use warp::reply::Response;
+
+use super::body::{self, Received};
+use super::handlers::{cluster, peer, read, search, write};
+use super::listen::Unusual;
+use super::meter::Meter;
+use super::params::Params;
+use super::request::{Ask, check_headers, check_host};
+use super::routes::{BodyKind, Endpoint, Found, Route, find};
+use super::{Limits, reply};
+use crate::model::{Code, Failure, PutMode, check_name, check_row_id};
+use crate::protocol::{
+    decode_segment, parse_create_table, parse_create_table_v0, parse_delete, parse_insert, parse_update,
+};
+use crate::replication::Group;
+
+/// What all requests of one server share.
+pub(super) struct App {
+    /// What the node replicates.
+    pub(super) group: Group,
+    /// The limits of the front door.
+    pub(super) limits: Limits,
+    /// How many slices of scans may run at a time.
+    pub(super) scans: Arc<Semaphore>,
+    /// Closed when the server has ended; peer connections end with it.
+    pub(super) ended: watch::Receiver<()>,
+    meter: Meter,
+    node_header: HeaderValue,
+    in_flight: AtomicUsize,
+    large: Arc<Semaphore>,
+}
+
+/// A request as the filter takes it apart.
+pub(super) struct Request<S> {
+    pub(super) method: Method,
+    pub(super) path: warp::path::FullPath,
+    pub(super) query: String,
+    pub(super) headers: HeaderMap,
+    pub(super) unusual: Unusual,
+    pub(super) upgrade: Option<OnUpgrade>,
+    pub(super) body: S,
+}
+
+impl App {
+    pub(super) fn new(group: Group, limits: Limits, ended: watch::Receiver<()>) -> App {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        App {
+            node_header: HeaderValue::from(group.id()),
+            group,
+            limits,
+            scans: Arc::new(Semaphore::new(cores.max(2))),
+            ended,
+            meter: Meter::new(),
+            in_flight: AtomicUsize::new(0),
+            large: Arc::new(Semaphore::new(limits.large_bodies)),
+        }
+    }
+
+    /// Answers a request, whatever it is.
+    pub(super) async fn answer<S, B, E>(self: Arc<App>, mut request: Request<S>) -> Response
+    where
+        S: Stream<Item = Result<B, E>> + Unpin + Send + 'static,
+        B: Buf + Send,
+        E: Send,
+    {
+        let began = Instant::now();
+        let (method, path) = (request.method.as_str(), request.path.as_str());
+        let reads = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let mut consumed = false;
+        let (route, mut response) = match find(method, path) {
+            Found::Route(route, names) => {
+                let names = named(route, names);
+                let answer = shielded(self.handle(route, names, &mut request, &mut consumed)).await;
+                (Some(route), answer.unwrap_or_else(|failure| reply::failure(&failure, route.is_write())))
+            }
+            Found::Allow(allow) => (None, reply::method_not_allowed(method, path, &allow, !reads)),
+            Found::Nothing => (None, reply::failure(&no_such_path(path), !reads)),
+        };
+        if !consumed && body::expected(&request.headers) {
+            body::linger(request.body);
+        }
+        if request.unusual.reserve && !route.is_some_and(Route::is_vital) {
+            // The reserve is for others.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.headers_mut().insert(reply::DDB_NODE, self.node_header.clone());
+        self.meter.answered(route, response.status().as_u16(), began.elapsed());
+        response
+    }
+
+    /// Reads the request as its route asks and handles it; says in `consumed` that no body is left.
+    async fn handle<S, B, E>(
+        &self,
+        route: &'static Route,
+        names: Result<[String; 2], Failure>,
+        request: &mut Request<S>,
+        consumed: &mut bool,
+    ) -> Result<Response, Failure>
+    where
+        S: Stream<Item = Result<B, E>> + Unpin,
+        B: Buf,
+    {
+        check_host(&request.headers, request.unusual.http10)?;
+        let _place = self.admit(route, request.unusual)?;
+        let [table, row_id] = names?;
+        let params = Params::parse(&request.query, route.params)?;
+        check_headers(route, &request.headers)?;
+        let received = match route.body {
+            BodyKind::Nothing => Received::default(),
+            BodyKind::Json | BodyKind::JsonOrForm => {
+                let received = body::receive(&mut request.body, &request.headers, &self.limits, &self.large).await?;
+                *consumed = true;
+                received
+            }
+        };
+        // A body has its own deadlines; the request's begins once there is something to do.
+        let deadline = Instant::now() + params.timeout;
+        let headers = std::mem::take(&mut request.headers);
+        let upgrade = request.upgrade.take();
+        let ask = Ask { table, row_id, params, headers, body: received.bytes.clone(), deadline, upgrade };
+        self.route(route.endpoint, ask).await
+    }
+
+    /// Counts a request in, or refuses it.
+    fn admit(&self, route: &Route, unusual: Unusual) -> Result<Admitted<'_>, Failure> {
+        let place = Admitted::new(&self.in_flight);
+        if route.is_vital() {
+            return Ok(place);
+        }
+        if unusual.reserve {
+            return Err(Failure::new(Code::Overloaded, "this node has all the connections it takes"));
+        }
+        if place.count > self.limits.requests {
+            return Err(Failure::new(Code::Overloaded, "this node has all the requests in flight that it takes"));
+        }
+        Ok(place)
+    }
+
+    async fn route(&self, endpoint: Endpoint, ask: Ask) -> Result<Response, Failure> {
+        match endpoint {
+            Endpoint::GetRow => read::row(self, ask).await,
+            Endpoint::PutRow => write::put(self, ask, PutMode::Replace).await,
+            Endpoint::PatchRow => write::put(self, ask, PutMode::Update).await,
+            Endpoint::DeleteRow => write::delete(self, ask).await,
+            Endpoint::InsertV0 => write::row_v0(self, ask, parse_insert, 201).await,
+            Endpoint::UpdateV0 => write::row_v0(self, ask, parse_update, 200).await,
+            Endpoint::DeleteV0 => write::row_v0(self, ask, parse_delete, 200).await,
+            Endpoint::SearchV0 => search::search_v0(self, ask).await,
+            Endpoint::CreateTableV0 => write::create_table(self, ask, parse_create_table_v0).await,
+            Endpoint::Rows => search::rows(self, ask).await,
+            Endpoint::ListTables => read::tables(self, ask).await,
+            Endpoint::CreateTable => write::create_table(self, ask, parse_create_table).await,
+            Endpoint::DescribeTable => read::table(self, ask).await,
+            Endpoint::DropTable => write::drop_table(self, ask).await,
+            Endpoint::Status => cluster::status(self).await,
+            Endpoint::Nodes => cluster::nodes(self).await,
+            Endpoint::Verify => cluster::verify(self, ask).await,
+            Endpoint::Livez => cluster::livez(self, ask),
+            Endpoint::Readyz => cluster::readyz(self, ask),
+            Endpoint::Version => cluster::version(),
+            Endpoint::Metrics => cluster::metrics(),
+            Endpoint::Root => cluster::root(self),
+            Endpoint::Peer => peer::connect(self, ask),
+        }
+    }
+}
+
+/// The names in a path, decoded once and checked: a table, a row id; empty where the route has none.
+fn named(route: &Route, segments: [&str; 2]) -> Result<[String; 2], Failure> {
+    let [table, row_id] = segments.map(decode_segment);
+    let (table, row_id) = (table?, row_id?);
+    if route.names() > 0 {
+        check_name("table", &table)?;
+    }
+    if route.names() > 1 {
+        check_row_id(&row_id)?;
+    }
+    Ok([table, row_id])
+}
+
+/// Turns a handler's panic into a failure: one request fails, the node lives on.
+async fn shielded(answer: impl Future<Output = Result<Response, Failure>>) -> Result<Response, Failure> {
+    match AssertUnwindSafe(answer).catch_unwind().await {
+        Ok(answer) => answer,
+        Err(_) => {
+            tracing::error!("a request handler panicked");
+            Err(Failure::internal("the request could not be handled, by a fault of the server's own"))
+        }
+    }
+}
+
+fn no_such_path(path: &str) -> Failure {
+    let shown: String = path.chars().take(80).flat_map(char::escape_debug).collect();
+    Failure::new(Code::NotFound, format!("there is nothing at {shown}")).hint("the API begins at /v1/tables")
+}
+
+/// One request that was let in.
+struct Admitted<'a> {
+    in_flight: &'a AtomicUsize,
+    count: usize,
+}
+
+impl Admitted<'_> {
+    fn new(in_flight: &AtomicUsize) -> Admitted<'_> {
+        Admitted { in_flight, count: in_flight.fetch_add(1, Ordering::Relaxed) + 1 }
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Fate;
+
+    #[tokio::test]
+    async fn a_panic_is_a_failure_with_an_unknown_outcome() {
+        let failure = shielded(async { panic!("a bug") }).await.map(|_| ()).unwrap_err();
+        assert_eq!((failure.code, failure.fate), (Code::Internal, Fate::Unknown));
+    }
+}

@@ -1,0 +1,11 @@
+//! What each route does, in a few lines: `protocol` says what the request means, the group does it,
+//! `reply` says what came of it.
+//!
+//! A handler gets a request that has been read and checked; it knows no sockets and no statuses of failures.
+
+pub(super) mod cluster;
+pub(super) mod peer;
+pub(super) mod read;
+pub(super) mod scan;
+pub(super) mod search;
+pub(super) mod write;

@@ -1,0 +1,72 @@
+//! Owns the handlers of writes: rows of the first version and of `/v1`, and tables.
+
+use warp::reply::Response;
+
+use super::super::dispatch::App;
+use super::super::reply::{at_revision, encoded, json, tagged};
+use super::super::request::Ask;
+use crate::model::{Applied, Effect, Failure, PutMode, Write};
+use crate::protocol::{CreatedTable, Written, parse_row_body};
+
+/// `POST /insert`, `/update` and `/delete`, which differ in how the body is read.
+pub(in super::super) async fn row_v0(
+    app: &App,
+    ask: Ask,
+    parse: fn(&[u8]) -> Result<Write, Failure>,
+    status: u16,
+) -> Result<Response, Failure> {
+    let write = parse(&ask.body)?;
+    let (table, row_id) = match &write {
+        Write::Put { table, row_id, .. } | Write::Delete { table, row_id, .. } => (table.clone(), row_id.clone()),
+        Write::CreateTable { name, .. } | Write::DropTable { name } => (name.clone(), String::new()),
+    };
+    let applied = apply(app, &ask, write).await?;
+    Ok(written(status, &table, Some(&row_id), applied.revision))
+}
+
+/// `PUT` and `PATCH /v1/tables/{table}/rows/{id}`.
+pub(in super::super) async fn put(app: &App, ask: Ask, mode: PutMode) -> Result<Response, Failure> {
+    let cells = parse_row_body(&ask.body)?;
+    let when = ask.when(mode == PutMode::Replace)?;
+    let write = Write::Put { table: ask.table.clone(), row_id: ask.row_id.clone(), cells, mode, when };
+    let Applied { revision, effect } = apply(app, &ask, write).await?;
+    let status = if effect == Effect::Inserted { 201 } else { 200 };
+    Ok(tagged(written(status, &ask.table, Some(&ask.row_id), revision), revision))
+}
+
+/// `DELETE /v1/tables/{table}/rows/{id}`.
+pub(in super::super) async fn delete(app: &App, ask: Ask) -> Result<Response, Failure> {
+    let write = Write::Delete { table: ask.table.clone(), row_id: ask.row_id.clone(), when: ask.when(false)? };
+    let applied = apply(app, &ask, write).await?;
+    Ok(written(200, &ask.table, Some(&ask.row_id), applied.revision))
+}
+
+/// `POST /create_table` and `/v1/tables`, which differ in how the body is read.
+pub(in super::super) async fn create_table(
+    app: &App,
+    ask: Ask,
+    parse: fn(&[u8]) -> Result<Write, Failure>,
+) -> Result<Response, Failure> {
+    let write = parse(&ask.body)?;
+    let Applied { revision, effect } = apply(app, &ask, write).await?;
+    match effect {
+        Effect::Created(table) => Ok(at_revision(encoded(201, &CreatedTable::new(&table, revision))?, revision)),
+        other => Err(Failure::internal(format!("the creation of a table was answered with {other:?}"))),
+    }
+}
+
+/// `DELETE /v1/tables/{table}`.
+pub(in super::super) async fn drop_table(app: &App, ask: Ask) -> Result<Response, Failure> {
+    let applied = apply(app, &ask, Write::DropTable { name: ask.table.clone() }).await?;
+    Ok(written(200, &ask.table, None, applied.revision))
+}
+
+/// Proposes a write under the request's idempotency key and deadline.
+async fn apply(app: &App, ask: &Ask, write: Write) -> Result<Applied, Failure> {
+    let key = ask.key(&write)?;
+    app.group.propose(write, key, ask.deadline).await
+}
+
+fn written(status: u16, table: &str, row_id: Option<&str>, revision: u64) -> Response {
+    at_revision(json(status, Written::encode(table, row_id, revision)), revision)
+}

@@ -1,0 +1,307 @@
+//! Owns the redb file: one table of pairs, each value under a checksum. The only file that opens redb.
+//!
+//! A checksum covers key and value and is checked at each read, since redb trusts its pages. redb
+//! may also panic on a page that was altered; every call into it is caught and becomes `Damaged`.
+//!
+//! After one failed write redb refuses all further use, reads too. The database is then opened
+//! anew over the same backend, and the old one's lease on the backend ends, so that nothing it
+//! still wants to write can reach the file. Only a commit writes: closing ends the lease first.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redb::{
+    Database, Durability, Range, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, Table,
+    TableDefinition, WriteTransaction,
+};
+
+use super::StoreError;
+use super::keys;
+use super::records::Tip;
+
+const PAIRS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("pairs");
+
+/// The layout of keys and records that this version reads and writes.
+const FORMAT: &[u8] = &[1];
+
+const CACHE_BYTES: usize = 64 << 20;
+
+/// Runs a call into redb; a panic in there is damage.
+fn guarded<T>(file: &str, call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(call))
+        .unwrap_or_else(|_| Err(StoreError::damaged(file, "a page in it makes no sense")))
+}
+
+fn checksum(key: &[u8], value: &[u8]) -> [u8; 4] {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(key);
+    hasher.update(value);
+    hasher.finalize().to_le_bytes()
+}
+
+fn check(file: &str, key: &[u8], stored: &[u8]) -> Result<Vec<u8>, StoreError> {
+    match stored.split_first_chunk::<4>() {
+        Some((sum, value)) if *sum == checksum(key, value) => Ok(value.to_vec()),
+        _ => Err(StoreError::damaged(file, format!("the checksum of key {} does not match", key.escape_ascii()))),
+    }
+}
+
+/// One database's right to write to a backend.
+#[derive(Debug)]
+struct Lease {
+    backend: Arc<dyn StorageBackend>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Lease {
+    fn check(&self) -> io::Result<()> {
+        if self.ended.load(Ordering::Acquire) { Err(io::Error::other("the file was opened anew")) } else { Ok(()) }
+    }
+}
+
+impl StorageBackend for Lease {
+    fn len(&self) -> io::Result<u64> {
+        self.backend.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.backend.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.check().and_then(|()| self.backend.set_len(len))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.check().and_then(|()| self.backend.sync_data())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.check().and_then(|()| self.backend.write(offset, data))
+    }
+}
+
+/// An open database. It ends its lease before it closes: redb would write once more then, and
+/// panic over a damaged file, while the last commit is all that the next opening needs.
+struct Opened {
+    db: Option<Database>,
+    lease_ended: Arc<AtomicBool>,
+}
+
+impl Opened {
+    fn db(&self, file: &str) -> Result<&Database, StoreError> {
+        self.db.as_ref().ok_or_else(|| StoreError::redb(file, redb::Error::DatabaseClosed))
+    }
+
+    fn end_lease(&self) {
+        self.lease_ended.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.end_lease();
+        let db = self.db.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+    }
+}
+
+/// The open database; whoever holds it is the only one to write it.
+pub(super) struct Disk {
+    file: Arc<str>,
+    backend: Arc<dyn StorageBackend>,
+    opened: Arc<Opened>,
+}
+
+impl Disk {
+    /// Opens the database in `backend`; `file` is its name in messages. An empty backend gets an
+    /// empty database, on disk at return.
+    pub(super) fn open(file: &str, backend: Arc<dyn StorageBackend>) -> Result<Disk, StoreError> {
+        let new = backend.len().map_err(|error| StoreError::io(file, error))? == 0;
+        let opened = open_database(file, &backend)?;
+        let disk = Disk { file: file.into(), backend, opened };
+        if new {
+            disk.write(|pairs| pairs.put(&keys::format(), FORMAT))?;
+        }
+        Ok(disk)
+    }
+
+    /// Opens the database anew after a failed write; it is at its last commit, or at the one that failed.
+    pub(super) fn reopen(&mut self) -> Result<(), StoreError> {
+        self.opened.end_lease();
+        self.opened = open_database(&self.file, &self.backend)?;
+        Ok(())
+    }
+
+    /// A read transaction on the last commit.
+    pub(super) fn base(&self) -> Result<Arc<Base>, StoreError> {
+        let file = self.file.clone();
+        let table = guarded(&file, || {
+            let transaction = self.opened.db(&file)?.begin_read().map_err(|error| StoreError::redb(&file, error))?;
+            transaction.open_table(PAIRS).map_err(|error| StoreError::redb(&file, error))
+        })?;
+        let (opened, backend) = (self.opened.clone(), self.backend.clone());
+        let mut base = Base { table, _opened: opened, backend, file, tip: Tip::default() };
+        let format = base.get(&keys::format())?;
+        if format.as_deref() != Some(FORMAT) {
+            let what = format!("its format is {format:?}, and this version reads {FORMAT:?}");
+            return Err(StoreError::damaged(&base.file, what));
+        }
+        base.tip = Tip::load(&base.file, |key| base.get(key))?;
+        Ok(Arc::new(base))
+    }
+
+    /// Runs `work` in one transaction that is on disk at return, or leaves no trace.
+    pub(super) fn write<T>(&self, work: impl FnOnce(&mut Pairs) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut transaction = self.begin()?;
+        let result = transaction.with(work)?;
+        transaction.commit()?;
+        Ok(result)
+    }
+
+    /// Begins a transaction that may take more than one call.
+    pub(super) fn begin(&self) -> Result<Transaction, StoreError> {
+        guarded(&self.file, || {
+            let mut inner =
+                self.opened.db(&self.file)?.begin_write().map_err(|error| StoreError::redb(&self.file, error))?;
+            inner.set_durability(Durability::Immediate).map_err(|error| StoreError::redb(&self.file, error))?;
+            // After a crash the file opens at once, whatever its size.
+            inner.set_quick_repair(true);
+            Ok(Transaction { inner, file: self.file.clone() })
+        })
+    }
+
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
+    pub(super) fn set_file(&mut self, file: &str) {
+        self.file = file.into();
+    }
+}
+
+fn open_database(file: &str, backend: &Arc<dyn StorageBackend>) -> Result<Arc<Opened>, StoreError> {
+    let lease_ended = Arc::new(AtomicBool::new(false));
+    let lease = Lease { backend: backend.clone(), ended: lease_ended.clone() };
+    let db = guarded(file, || {
+        Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create_with_backend(lease)
+            .map_err(|error| StoreError::redb(file, error))
+    })?;
+    Ok(Arc::new(Opened { db: Some(db), lease_ended }))
+}
+
+/// A write transaction; dropped without a commit, it leaves no trace.
+pub(super) struct Transaction {
+    inner: WriteTransaction,
+    file: Arc<str>,
+}
+
+impl Transaction {
+    /// Lets `work` change the pairs.
+    pub(super) fn with<T>(&mut self, work: impl FnOnce(&mut Pairs) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        guarded(&self.file, || {
+            let table = self.inner.open_table(PAIRS).map_err(|error| StoreError::redb(&self.file, error))?;
+            work(&mut Pairs { table, file: &self.file })
+        })
+    }
+
+    /// Puts the changes on disk.
+    pub(super) fn commit(self) -> Result<(), StoreError> {
+        guarded(&self.file, || self.inner.commit().map_err(|error| StoreError::redb(&self.file, error)))
+    }
+}
+
+/// The pairs inside a write transaction.
+pub(super) struct Pairs<'a> {
+    table: Table<'a, &'static [u8], &'static [u8]>,
+    file: &'a str,
+}
+
+impl Pairs<'_> {
+    pub(super) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let stored = [checksum(key, value).as_slice(), value].concat();
+        self.table.insert(key, stored.as_slice()).map(drop).map_err(|error| StoreError::redb(self.file, error))
+    }
+
+    pub(super) fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        self.table.remove(key).map(drop).map_err(|error| StoreError::redb(self.file, error))
+    }
+
+    /// The first keys from `from` (included) to `to` (excluded), `limit` at most.
+    pub(super) fn first_keys(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let range = self.table.range(from..to).map_err(|error| StoreError::redb(self.file, error))?;
+        range
+            .take(limit)
+            .map(|pair| pair.map(|(key, _)| key.value().to_vec()).map_err(|error| StoreError::redb(self.file, error)))
+            .collect()
+    }
+}
+
+/// The pairs as of one commit; later commits do not change it.
+pub(super) struct Base {
+    table: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    /// Keeps the database open for as long as it is read.
+    _opened: Arc<Opened>,
+    backend: Arc<dyn StorageBackend>,
+    file: Arc<str>,
+    tip: Tip,
+}
+
+impl Base {
+    /// Revision and marks of the commit.
+    pub(super) fn tip(&self) -> &Tip {
+        &self.tip
+    }
+
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The length of the file, as it is now.
+    pub(super) fn bytes(&self) -> u64 {
+        self.backend.len().unwrap_or(0)
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        guarded(&self.file, || {
+            let found = self.table.get(key).map_err(|error| StoreError::redb(&self.file, error))?;
+            found.map(|stored| check(&self.file, key, stored.value())).transpose()
+        })
+    }
+
+    /// The pairs from `from` (included) to `to` (excluded), in key order.
+    pub(super) fn scan(self: &Arc<Self>, from: &[u8], to: &[u8]) -> Result<BaseScan, StoreError> {
+        // redb panics on a range that ends before it begins.
+        let to = to.max(from);
+        let range = guarded(&self.file, || {
+            self.table.range::<&[u8]>(from..to).map_err(|error| StoreError::redb(&self.file, error))
+        })?;
+        Ok(BaseScan { range, base: self.clone() })
+    }
+}
+
+/// A walk over the pairs of one commit.
+pub(super) struct BaseScan {
+    range: Range<'static, &'static [u8], &'static [u8]>,
+    base: Arc<Base>,
+}
+
+impl Iterator for BaseScan {
+    type Item = Result<(Vec<u8>, Vec<u8>), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let file = &self.base.file;
+        guarded(file, || {
+            let Some(pair) = self.range.next() else { return Ok(None) };
+            let (key, stored) = pair.map_err(|error| StoreError::redb(file, error))?;
+            let key = key.value().to_vec();
+            let value = check(file, &key, stored.value())?;
+            Ok(Some((key, value)))
+        })
+        .transpose()
+    }
+}

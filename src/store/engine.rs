@@ -1,0 +1,196 @@
+//! Owns the order of things: a batch becomes visible at once, a checkpoint reaches the disk whole.
+//!
+//! Locks, in the order in which they may be taken: `disk` (one checkpoint or install at a time),
+//! `writing` (one batch, or a moment of sealing), `present` (an instant; nobody reads a file or
+//! waits for anything under it).
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use super::StoreError;
+use super::disk::{Disk, Pairs};
+use super::overlay::{Change, Overlay};
+use super::records::Tip;
+use super::snapshot::Snapshot;
+
+/// What must be free on the disk, beside the bytes in memory, before a checkpoint is tried.
+const SPARE_BYTES: u64 = 1 << 20;
+
+/// Removes local remains from the file; answers whether some are left for the next time.
+pub(super) type Sweep = fn(&mut Pairs) -> Result<bool, StoreError>;
+
+/// Whether the database can be written.
+#[derive(PartialEq, Eq)]
+enum Health {
+    Good,
+    /// A write failed, and the database could not be opened anew yet.
+    Closed,
+    /// An install failed half way. Nobody knows which file a restart will find, so to write one
+    /// of them and call it durable would be a guess.
+    Unknown,
+}
+
+struct Writable {
+    disk: Disk,
+    health: Health,
+    /// The last sweep left something.
+    remains: bool,
+}
+
+/// The key-value engine: overlays over a file.
+pub(super) struct Engine {
+    /// Where the file is; `None` where there is only a backend.
+    path: Option<PathBuf>,
+    sweep: Sweep,
+    disk: Mutex<Writable>,
+    writing: Mutex<()>,
+    present: RwLock<Snapshot>,
+}
+
+/// A panic under one of these locks leaves nothing half done, so poison says nothing.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    pub(super) fn new(disk: Disk, path: Option<PathBuf>, sweep: Sweep) -> Result<Engine, StoreError> {
+        let base = disk.base()?;
+        let tip = Arc::new(base.tip().clone());
+        let present = Snapshot { active: Arc::default(), sealed: None, base, seq: 0, tip };
+        let disk = Mutex::new(Writable { disk, health: Health::Good, remains: true });
+        Ok(Engine { path, sweep, disk, writing: Mutex::new(()), present: RwLock::new(present) })
+    }
+
+    pub(super) fn path(&self) -> Option<&PathBuf> {
+        self.path.as_ref()
+    }
+
+    /// The present, for good.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.present.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change_present(&self, change: impl FnOnce(&mut Snapshot)) {
+        change(&mut self.present.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Makes a batch visible, all of it at once.
+    pub(super) fn commit(&self, changes: impl IntoIterator<Item = Change>, tip: Tip) {
+        let _writing = lock(&self.writing);
+        let Snapshot { active, seq, .. } = self.snapshot();
+        let seq = seq + 1;
+        for change in changes {
+            active.insert(seq, change);
+        }
+        self.change_present(|present| {
+            present.seq = seq;
+            present.tip = Arc::new(tip);
+        });
+    }
+
+    /// Puts all that was committed before the call on disk.
+    pub(super) fn checkpoint(&self) -> Result<(), StoreError> {
+        let mut disk = lock(&self.disk);
+        match disk.health {
+            Health::Good => {}
+            Health::Closed => self.reopen(&mut disk)?,
+            Health::Unknown => return Err(StoreError::Io { file: disk.disk.file().into(), source: install_failed() }),
+        }
+        if self.snapshot().sealed.is_some() {
+            // A checkpoint failed. Its overlay goes first, so that there are never more than two.
+            self.flush(&mut disk)?;
+        }
+        self.seal();
+        self.flush(&mut disk)
+    }
+
+    /// Gives writers a new overlay; the old one is complete from here on.
+    fn seal(&self) {
+        let _writing = lock(&self.writing);
+        self.change_present(|present| {
+            if !present.active.is_empty() {
+                present.sealed = Some(std::mem::take(&mut present.active));
+            }
+        });
+    }
+
+    fn flush(&self, own: &mut Writable) -> Result<(), StoreError> {
+        let sealed = self.snapshot().sealed;
+        if sealed.is_none() && !own.remains {
+            return Ok(());
+        }
+        self.check_space(own.disk.file(), sealed.as_ref().map_or(0, |sealed| sealed.bytes()))?;
+        let written = own.disk.write(|pairs| {
+            if let Some(sealed) = &sealed {
+                write_overlay(sealed, pairs)?;
+            }
+            (self.sweep)(pairs)
+        });
+        match written.and_then(|remains| Ok((remains, own.disk.base()?))) {
+            Ok((remains, base)) => {
+                own.remains = remains;
+                self.change_present(|present| {
+                    present.base = base;
+                    present.sealed = None;
+                });
+                Ok(())
+            }
+            Err(error) => {
+                own.health = Health::Closed;
+                // At once, since reads fail until then; the next checkpoint tries again if this fails.
+                let _ = self.reopen(own);
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens the file anew after a failed write. The sealed overlay stays, as nobody knows whether
+    /// it reached the disk; to write it twice changes nothing.
+    fn reopen(&self, own: &mut Writable) -> Result<(), StoreError> {
+        own.disk.reopen()?;
+        let base = own.disk.base()?;
+        own.health = Health::Good;
+        self.change_present(|present| present.base = base);
+        Ok(())
+    }
+
+    /// Refuses early where the disk is certainly too full: a failed write costs a reopening.
+    fn check_space(&self, file: &str, bytes: usize) -> Result<(), StoreError> {
+        let Some(directory) = self.path.as_ref().and_then(|path| path.parent()) else { return Ok(()) };
+        match rustix::fs::statvfs(directory) {
+            Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < bytes as u64 + SPARE_BYTES => {
+                Err(StoreError::NoSpace { file: file.into() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Replaces everything by what `replace` makes of the disk. No batch may be under way.
+    pub(super) fn install(&self, replace: impl FnOnce(&mut Disk) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let mut own = lock(&self.disk);
+        let _writing = lock(&self.writing);
+        own.health = Health::Unknown;
+        replace(&mut own.disk)?;
+        let base = own.disk.base()?;
+        own.health = Health::Good;
+        own.remains = true;
+        self.change_present(|present| {
+            present.active = Arc::default();
+            present.sealed = None;
+            present.tip = Arc::new(base.tip().clone());
+            present.base = base;
+        });
+        Ok(())
+    }
+}
+
+fn install_failed() -> std::io::Error {
+    std::io::Error::other("a snapshot was installed half way; restart the node")
+}
+
+fn write_overlay(overlay: &Overlay, pairs: &mut Pairs) -> Result<(), StoreError> {
+    overlay.for_newest(|key, value| match value {
+        Some(value) => pairs.put(key, value),
+        None => pairs.delete(key),
+    })
+}

@@ -1,0 +1,93 @@
+//! Owns the way out: all pairs that replicas have in common, and their stream.
+
+use std::collections::VecDeque;
+
+use super::StoreError;
+use super::catalog::read_tables;
+use super::keys;
+use super::snapshot::{Merge, Snapshot};
+use super::stream::{FrameWriter, end_frame};
+
+/// A walk over all pairs but those that are local: in key order, without remains of dropped tables.
+pub(super) struct Live {
+    snapshot: Snapshot,
+    ranges: VecDeque<(Vec<u8>, Vec<u8>)>,
+    current: Option<Merge>,
+}
+
+impl Live {
+    pub(super) fn new(snapshot: &Snapshot) -> Result<Live, StoreError> {
+        let mut tables: Vec<u32> = read_tables(snapshot)?.iter().map(|table| table.id).collect();
+        tables.sort_unstable();
+        let mut ranges = VecDeque::from([(vec![keys::META], vec![keys::ROW])]);
+        ranges.extend(tables.into_iter().map(|id| (keys::rows(id), keys::end(&keys::rows(id)))));
+        ranges.push_back((vec![keys::COUNT], vec![keys::DROPPED]));
+        Ok(Live { snapshot: snapshot.clone(), ranges, current: None })
+    }
+}
+
+impl Iterator for Live {
+    type Item = Result<(Vec<u8>, Vec<u8>), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(pair) = self.current.as_mut().and_then(Iterator::next) {
+                return Some(pair);
+            }
+            let (from, to) = self.ranges.pop_front()?;
+            match self.snapshot.range(from, to) {
+                Ok(range) => self.current = Some(range),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+/// The stream of a whole copy, chunk by chunk.
+pub struct Export {
+    stage: Stage,
+    count: u64,
+}
+
+enum Stage {
+    Start(Snapshot),
+    Pairs(Box<Live>),
+    Done,
+}
+
+impl Export {
+    pub(super) fn new(snapshot: Snapshot) -> Export {
+        Export { stage: Stage::Start(snapshot), count: 0 }
+    }
+
+    fn chunk(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Stage::Start(snapshot) = &self.stage {
+            self.stage = Stage::Pairs(Box::new(Live::new(snapshot)?));
+        }
+        let Stage::Pairs(pairs) = &mut self.stage else { return Ok(None) };
+        let mut frame = FrameWriter::new();
+        while !frame.is_full() {
+            let Some(pair) = pairs.next() else { break };
+            let (key, value) = pair?;
+            frame.add(&key, &value);
+            self.count += 1;
+        }
+        if frame.is_empty() {
+            self.stage = Stage::Done;
+            return Ok(Some(end_frame(self.count)));
+        }
+        Ok(Some(frame.finish()))
+    }
+}
+
+impl Iterator for Export {
+    type Item = Result<Vec<u8>, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let chunk = self.chunk();
+        if chunk.is_err() {
+            self.stage = Stage::Done;
+        }
+        chunk.transpose()
+    }
+}

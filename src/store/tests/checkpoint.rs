@@ -1,0 +1,177 @@
+//! What a checkpoint keeps, what a crash may take, and what readers see of either: nothing.
+
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::super::{Marks, Store, StoreError};
+use super::common::{applied, apply, contents, create, delete, drop_table, plain, put};
+use super::sim_disk::SimDisk;
+
+fn on(disk: &SimDisk) -> Store {
+    Store::with_backend(disk.clone()).unwrap()
+}
+
+#[test]
+fn a_checkpoint_is_found_again_after_a_loss_of_power() {
+    let disk = SimDisk::new();
+    let store = on(&disk);
+    apply(&store, [create("t", &["id:int", "v"]), put("t", 1, &[("v", "x")]), put("t", -1, &[("v", "y")])]);
+    let marks = store.checkpoint().unwrap();
+    assert_eq!(marks, applied(3));
+    let again = on(&disk.after_power_loss(0));
+    assert_eq!(contents(&again.view()), contents(&store.view()));
+    assert_eq!(again.view().digest().unwrap(), store.view().digest().unwrap());
+    assert_eq!((again.marks(), again.durable_marks(), again.view().revision()), (applied(3), applied(3), 3));
+}
+
+#[test]
+fn without_a_checkpoint_the_last_one_is_found_with_its_marks() {
+    let disk = SimDisk::new();
+    let store = on(&disk);
+    let member = |n: u8| Marks { applied: None, membership: Some(vec![n]) };
+    apply(&store, [create("t", &["v"]), put("t", "a", &[("v", "1")])]);
+    store.apply(&[], member(1)).unwrap();
+    store.checkpoint().unwrap();
+    let before = contents(&store.view());
+    apply(&store, [put("t", "a", &[("v", "2")]), put("t", "b", &[])]);
+    store.apply(&[], member(2)).unwrap();
+    let newest = Marks { applied: applied(4).applied, membership: Some(vec![2]) };
+    let durable = Marks { applied: applied(2).applied, membership: Some(vec![1]) };
+    assert_eq!((store.marks(), store.durable_marks()), (newest, durable.clone()));
+    let again = on(&disk.after_power_loss(0));
+    assert_eq!(contents(&again.view()), before);
+    assert_eq!((again.marks(), again.view().revision()), (durable, 2));
+}
+
+#[test]
+fn a_view_never_changes() {
+    let store = Store::in_memory().unwrap();
+    apply(&store, [create("t", &["v"]), put("t", "a", &[("v", "1")]), put("t", "b", &[("v", "1")])]);
+    let mut seen = vec![store.view()];
+    let steps: [&dyn Fn(); 6] = [
+        &|| drop(store.checkpoint().unwrap()),
+        &|| drop(apply(&store, [put("t", "a", &[("v", "2")]), delete("t", "b")])),
+        &|| drop(store.checkpoint().unwrap()),
+        &|| drop(apply(&store, [put("t", "c", &[]), put("t", "b", &[])])),
+        &|| drop(apply(&store, [drop_table("t")])),
+        &|| drop(store.checkpoint().unwrap()),
+    ];
+    let mut expected = vec![contents(&store.view())];
+    for step in steps {
+        step();
+        seen.push(store.view());
+        expected.push(contents(&store.view()));
+        assert_eq!(seen.iter().map(contents).collect::<Vec<_>>(), expected);
+    }
+    assert_eq!(seen.iter().map(|view| view.revision()).collect::<Vec<_>>(), [3, 3, 5, 5, 7, 8, 8]);
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_needs_no_restart() {
+    for operations in 0.. {
+        let disk = SimDisk::new();
+        let store = on(&disk);
+        let rows = |range: std::ops::Range<u32>, v: &str| {
+            apply(&store, range.map(|n| put("t", n, &[("v", v)])));
+        };
+        apply(&store, [create("t", &["v"])]);
+        rows(0..200, "old");
+        store.checkpoint().unwrap();
+        rows(100..300, "new");
+        disk.fail_after(operations, ErrorKind::StorageFull);
+        let early = store.view();
+        let failed = store.checkpoint();
+        rows(250..350, "later");
+        let all = contents(&store.view());
+        assert_eq!(all[0].1, 350);
+        if failed.is_ok() {
+            assert!(operations > 3, "the checkpoint changed the disk only {operations} times");
+            return;
+        }
+        assert!(matches!(failed, Err(StoreError::NoSpace { .. })), "{failed:?}");
+        assert_eq!((store.marks(), store.durable_marks()), (applied(501), applied(201)));
+        assert!(store.checkpoint().is_err());
+        disk.heal();
+        // A view from before the failure may hear of it; it does not see anything else.
+        assert!(early.tables().is_err() || contents(&early)[0].1 == 300);
+        assert_eq!(store.checkpoint().unwrap(), applied(501));
+        assert_eq!(store.pending_bytes(), 0);
+        assert_eq!(contents(&store.view()), all);
+        assert_eq!(contents(&on(&disk.after_power_loss(0)).view()), all);
+    }
+}
+
+#[test]
+fn readers_and_checkpoints_see_whole_batches_only() {
+    let disk = SimDisk::new();
+    let store = on(&disk);
+    apply(&store, [create("t", &["v"]), put("t", "a", &[("v", "0")]), put("t", "b", &[("v", "0")])]);
+    let done = AtomicBool::new(false);
+    let equal = |store: &Store| {
+        let view = store.view();
+        let rows = contents(&view).remove(0).2;
+        assert_eq!((rows.len(), &rows[0].1.values), (2, &rows[1].1.values));
+        assert_eq!(view.marks(), applied(view.revision()));
+        assert_eq!(rows[1].1.revision, view.revision());
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                equal(&store);
+            }
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                store.checkpoint().unwrap();
+                equal(&on(&disk.after_power_loss(0)));
+            }
+        });
+        for n in 0..500 {
+            let v = n.to_string();
+            apply(&store, [put("t", "a", &[("v", &v)]), put("t", "b", &[("v", &v)])]);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    equal(&store);
+}
+
+#[test]
+fn only_a_checkpoint_writes() {
+    let disk = SimDisk::new();
+    let store = on(&disk);
+    apply(&store, [create("t", &["v"]), put("t", "a", &[])]);
+    store.checkpoint().unwrap();
+    let changes = disk.operations();
+    apply(&store, [put("t", "b", &[])]);
+    store.view().digest().unwrap();
+    store.checkpoint().unwrap();
+    assert!(disk.operations() > changes);
+    let changes = disk.operations();
+    store.checkpoint().unwrap();
+    drop(store);
+    assert_eq!(disk.operations(), changes, "an idle checkpoint, or closing, wrote something");
+}
+
+#[test]
+fn a_row_may_take_a_mebibyte_and_no_more() {
+    let store = Store::in_memory().unwrap();
+    apply(&store, [create("t", &["v"])]);
+    let large = |bytes: usize| apply(&store, [put("t", "a", &[("v", &"x".repeat(bytes))])]).remove(0);
+    let refused = large(1 << 20).unwrap_err();
+    assert_eq!(refused.code, crate::model::Code::TooLarge);
+    assert_eq!(large((1 << 20) - 16).unwrap().revision, 2);
+    store.checkpoint().unwrap();
+    assert_eq!(contents(&store.view())[0].2.len(), 1);
+}
+
+#[test]
+fn pending_bytes_grow_with_writes_and_shrink_with_a_checkpoint() {
+    let store = Store::in_memory().unwrap();
+    apply(&store, [create("t", &["v"])]);
+    let empty = store.pending_bytes();
+    store.apply(&[plain(put("t", "a", &[("v", &"x".repeat(10_000))]))], Marks::default()).unwrap();
+    assert!(store.pending_bytes() > empty + 10_000);
+    store.checkpoint().unwrap();
+    assert_eq!(store.pending_bytes(), 0);
+    assert!(store.disk_bytes() > 10_000);
+}

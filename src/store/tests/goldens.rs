@@ -1,0 +1,202 @@
+//! Owns the runner of the scripts in `tests/store`.
+//!
+//! A command's prefix is its idempotency key. Tags: `[json]` cells are JSON, `[rev@N]` and
+//! `[absent]` are conditions. Between `batch` and `apply`, writes wait and become one batch.
+//! `UPDATE_GOLDENFILES=1` writes the outputs anew.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use goldenscript::{Argument, Command, Context};
+
+use crate::model::{
+    Answer, Applied, Cell, ColumnSpec, Effect, Failure, IdempotencyKey, Proposal, PutMode, Row, RowKey, Value, When,
+    Write,
+};
+
+use super::super::{Marks, Store};
+use super::sim_disk::SimDisk;
+
+struct Runner {
+    disk: SimDisk,
+    store: Store,
+    now_ms: u64,
+    batch: Option<Vec<Proposal>>,
+}
+
+impl Runner {
+    fn new() -> Runner {
+        let disk = SimDisk::new();
+        let store = Store::with_backend(disk.clone()).unwrap();
+        Runner { disk, store, now_ms: 0, batch: None }
+    }
+}
+
+impl goldenscript::Runner for Runner {
+    type Command = Command;
+
+    fn run(&mut self, command: &Command, context: &Context) -> Result<String, Box<dyn Error>> {
+        let words: Vec<&str> = command.args.iter().filter_map(word).collect();
+        match (command.name.as_str(), words.as_slice()) {
+            ("at", [ms]) => self.now_ms = ms.parse()?,
+            ("batch", []) => self.batch = Some(Vec::new()),
+            ("apply", []) => {
+                let batch = self.batch.take().ok_or("no batch")?;
+                return self.apply(&batch);
+            }
+            ("checkpoint", []) => self.store.checkpoint().map(drop)?,
+            ("crash", []) => {
+                self.disk.cut();
+                self.disk = self.disk.after_power_loss(0);
+                self.store = Store::with_backend(self.disk.clone())?;
+            }
+            ("tables", []) => return self.tables(),
+            ("get", [table, row_id]) => return self.get(table, row_id),
+            ("scan", [table, after @ ..]) => return self.scan(table, after.first().copied()),
+            // Refused writes under keys FROM to TO, one after the other.
+            ("flood", [from, to]) => {
+                let keys = from.parse::<u64>()?..to.parse()?;
+                let batch: Vec<Proposal> =
+                    keys.map(|n| super::common::keyed(n, self.now_ms, super::common::drop_table("nothing"))).collect();
+                self.apply(&batch)?;
+            }
+            (_, words) => return self.write(parse_write(command, context, words)?, context),
+        }
+        Ok(String::new())
+    }
+}
+
+impl Runner {
+    fn write(&mut self, write: Write, context: &Context) -> Result<String, Box<dyn Error>> {
+        let key = context.prefix.clone().map(|key| {
+            let digest = xxhash_rust::xxh3::xxh3_128(format!("{write:?}").as_bytes());
+            IdempotencyKey { key, digest }
+        });
+        let proposal = Proposal { write, key, at_ms: self.now_ms };
+        match &mut self.batch {
+            Some(batch) => {
+                batch.push(proposal);
+                Ok(String::new())
+            }
+            None => self.apply(&[proposal]),
+        }
+    }
+
+    fn apply(&mut self, batch: &[Proposal]) -> Result<String, Box<dyn Error>> {
+        let answers = self.store.apply(batch, Marks::default())?;
+        Ok(answers.iter().map(show_answer).collect())
+    }
+
+    fn tables(&self) -> Result<String, Box<dyn Error>> {
+        let mut out = String::new();
+        for (table, rows) in self.store.view().tables()? {
+            let columns: Vec<_> = table.columns.iter().map(|c| format!("{}:{}", c.name, c.kind.as_str())).collect();
+            writeln!(out, "{} ({}), {rows} rows, revision {}", table.name, columns.join(", "), table.revision)?;
+        }
+        Ok(out)
+    }
+
+    fn get(&self, name: &str, row_id: &str) -> Result<String, Box<dyn Error>> {
+        let view = self.store.view();
+        let table = match view.table(name)? {
+            Ok(table) => table,
+            Err(failure) => return Ok(show_failure(&failure)),
+        };
+        let key = match RowKey::new(&table, row_id) {
+            Ok(key) => key,
+            Err(failure) => return Ok(show_failure(&failure)),
+        };
+        Ok(view.row(&table, &key)?.map_or("nothing\n".into(), |row| show_row(&row)))
+    }
+
+    fn scan(&self, name: &str, after: Option<&str>) -> Result<String, Box<dyn Error>> {
+        let view = self.store.view();
+        let table = view.table(name)??;
+        let after = after.map(|row_id| RowKey::new(&table, row_id)).transpose()?;
+        let rows: Result<String, _> = view.scan(&table, after.as_ref()).map(|row| Ok(show_row(&row?.1))).collect();
+        rows
+    }
+}
+
+fn word(arg: &Argument) -> Option<&str> {
+    match arg {
+        Argument::Positional(word) => Some(word),
+        _ => None,
+    }
+}
+
+fn parse_write(command: &Command, context: &Context, words: &[&str]) -> Result<Write, Box<dyn Error>> {
+    let condition = context.tags.iter().find_map(|tag| tag.strip_prefix("rev@"));
+    let when = match condition {
+        Some(revision) => When::Revision(revision.parse()?),
+        None if context.tags.contains("absent") => When::Absent,
+        None => When::Always,
+    };
+    let json = context.tags.contains("json");
+    let cell = |text: &str| -> Result<Cell, String> {
+        if json { Value::parse_json(text).map(Cell::Exact) } else { Ok(Cell::Text(text.into())) }
+    };
+    let keyed = command.args.iter().filter_map(|arg| match arg {
+        Argument::KeyValue(key, text) => Some((key, text)),
+        _ => None,
+    });
+    let cells: Result<Vec<_>, String> = keyed.map(|(key, text)| Ok((key.to_string(), cell(text)?))).collect();
+    let put = |table: &&str, row_id: &&str, mode| -> Result<Write, Box<dyn Error>> {
+        Ok(Write::Put { table: table.to_string(), row_id: row_id.to_string(), cells: cells.clone()?, mode, when })
+    };
+    match (command.name.as_str(), words) {
+        ("create", [name, columns @ ..]) => {
+            let columns: Result<_, Failure> = columns.iter().map(|column| ColumnSpec::parse(column)).collect();
+            Ok(Write::CreateTable { name: name.to_string(), columns: columns? })
+        }
+        ("drop", [name]) => Ok(Write::DropTable { name: name.to_string() }),
+        ("insert", [table, row_id]) => put(table, row_id, PutMode::Insert),
+        ("replace", [table, row_id]) => put(table, row_id, PutMode::Replace),
+        ("update", [table, row_id]) => put(table, row_id, PutMode::Update),
+        ("delete", [table, row_id]) => Ok(Write::Delete { table: table.to_string(), row_id: row_id.to_string(), when }),
+        (name, _) => Err(format!("{name} is no command, or has other arguments").into()),
+    }
+}
+
+fn show_answer(answer: &Answer) -> String {
+    let Applied { revision, effect } = match answer {
+        Ok(applied) => applied,
+        Err(failure) => return show_failure(failure),
+    };
+    let did = match effect {
+        Effect::Created(_) => "created",
+        Effect::Dropped => "dropped",
+        Effect::Inserted => "inserted",
+        Effect::Updated => "updated",
+        Effect::Deleted => "deleted",
+    };
+    format!("{did}, revision {revision}\n")
+}
+
+fn show_failure(failure: &Failure) -> String {
+    let Failure { code, message, hint, .. } = failure;
+    let hint = hint.as_ref().map_or(String::new(), |hint| format!("\n  hint: {hint}"));
+    format!("{}: {message}{hint}\n", code.as_str())
+}
+
+fn show_row(row: &Row) -> String {
+    let json = |value: &Value| {
+        let mut out = String::new();
+        value.write_json(&mut out);
+        out
+    };
+    let values: Vec<String> = row.values.iter().map(json).collect();
+    format!("{} → {} @{}\n", json(&row.id), values.join(" "), row.revision)
+}
+
+macro_rules! scripts {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            let path = format!("{}/tests/store/{}.golden", env!("CARGO_MANIFEST_DIR"), stringify!($name));
+            goldenscript::run(&mut Runner::new(), path).unwrap();
+        })*
+    };
+}
+
+scripts! { tables rows types order conditions refusals idempotency expiry drops }

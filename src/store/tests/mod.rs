@@ -1,0 +1,26 @@
+//! Tests of the store room, from outside its handle.
+
+mod checkpoint;
+mod common;
+mod copy;
+mod crash;
+mod damage;
+mod files;
+mod goldens;
+mod map;
+mod remains;
+mod sim_disk;
+
+use super::*;
+
+#[test]
+fn handles_and_iterators_can_be_sent_to_other_threads() {
+    fn sent<T: Send + 'static>() {}
+    fn shared<T: Send + Sync + Clone + 'static>() {}
+    shared::<Store>();
+    shared::<View>();
+    sent::<Scan>();
+    sent::<Export>();
+    sent::<Receiver>();
+    sent::<Received>();
+}

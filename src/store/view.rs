@@ -1,0 +1,158 @@
+//! Owns reading the tables at one moment.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::model::{Failure, Row, RowKey, Table};
+
+use super::StoreError;
+use super::catalog::{read_count, read_tables};
+use super::export::{Export, Live};
+use super::keys;
+use super::records::{Marks, decode};
+use super::refusals;
+use super::snapshot::{Merge, Snapshot};
+
+/// The tables as of one batch; it never changes. Clones are cheap.
+///
+/// A view keeps what it sees from being freed: do not hold one longer than it is read.
+#[derive(Clone)]
+pub struct View {
+    snapshot: Snapshot,
+}
+
+/// A hash of all that replicas have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// 128 bits over schemas, rows, counters and idempotency records.
+    pub hash: u128,
+    /// How many tables were hashed.
+    pub tables: u64,
+    /// How many rows were hashed.
+    pub rows: u64,
+}
+
+impl View {
+    pub(super) fn new(snapshot: Snapshot) -> View {
+        View { snapshot }
+    }
+
+    /// The revision of the last write that it reflects.
+    pub fn revision(&self) -> u64 {
+        self.snapshot.tip.revision
+    }
+
+    /// The marks as of the last batch that it reflects.
+    pub fn marks(&self) -> Marks {
+        self.snapshot.tip.marks.clone()
+    }
+
+    /// The table of that name, or the failure that says there is none.
+    ///
+    /// # Errors
+    /// The store's file cannot be read, or is damaged.
+    pub fn table(&self, name: &str) -> Result<Result<Table, Failure>, StoreError> {
+        if let Some(record) = self.snapshot.get(&keys::table(name))? {
+            return decode(self.snapshot.file(), &record).map(Ok);
+        }
+        let known = read_tables(&self.snapshot)?;
+        Ok(Err(refusals::table_not_found(name, known.iter().map(|table| table.name.as_str()))))
+    }
+
+    /// All tables with their numbers of rows, by name.
+    ///
+    /// # Errors
+    /// The store's file cannot be read, or is damaged.
+    pub fn tables(&self) -> Result<Vec<(Table, u64)>, StoreError> {
+        let tables = read_tables(&self.snapshot)?;
+        tables.into_iter().map(|table| read_count(&self.snapshot, table.id).map(|rows| (table, rows))).collect()
+    }
+
+    /// The row under that key.
+    ///
+    /// # Errors
+    /// The store's file cannot be read, or is damaged.
+    pub fn row(&self, table: &Table, key: &RowKey) -> Result<Option<Row>, StoreError> {
+        let Some(record) = self.snapshot.get(&keys::row(table.id, key))? else { return Ok(None) };
+        decode_row(self.snapshot.file(), table, key, &record).map(Some)
+    }
+
+    /// The table's rows in key order, from the first, or from the first after `after`. They are
+    /// read as the iterator goes.
+    pub fn scan(&self, table: &Table, after: Option<&RowKey>) -> Scan {
+        let prefix = keys::rows(table.id);
+        let from = match after {
+            Some(key) => {
+                let mut from = keys::row(table.id, key);
+                from.push(0);
+                from
+            }
+            None => prefix.clone(),
+        };
+        let (pairs, error) = match self.snapshot.range(from, keys::end(&prefix)) {
+            Ok(pairs) => (Some(pairs), None),
+            Err(error) => (None, Some(error)),
+        };
+        Scan { table: table.clone(), file: self.snapshot.file().to_string(), pairs, error }
+    }
+
+    /// Hashes all that replicas have in common; equal for replicas that applied the same writes.
+    ///
+    /// # Errors
+    /// The store's file cannot be read, or is damaged.
+    pub fn digest(&self) -> Result<Digest, StoreError> {
+        let mut hasher = Xxh3::new();
+        let mut digest = Digest { hash: 0, tables: 0, rows: 0 };
+        // Marks are the caller's; they may differ between replicas that applied the same writes.
+        let own = [keys::format(), keys::applied(), keys::membership()];
+        for pair in Live::new(&self.snapshot)? {
+            let (key, value) = pair?;
+            if own.contains(&key) {
+                continue;
+            }
+            match key.first() {
+                Some(&keys::TABLE) => digest.tables += 1,
+                Some(&keys::ROW) => digest.rows += 1,
+                _ => {}
+            }
+            for part in [&key, &value] {
+                hasher.update(&(part.len() as u64).to_le_bytes());
+                hasher.update(part);
+            }
+        }
+        digest.hash = hasher.digest128();
+        Ok(digest)
+    }
+
+    /// A whole copy as a stream of chunks, about 256 KiB each, for a `Receiver`.
+    pub fn export(self) -> Export {
+        Export::new(self.snapshot)
+    }
+}
+
+/// A walk over the rows of one table in one view.
+pub struct Scan {
+    table: Table,
+    file: String,
+    pairs: Option<Merge>,
+    error: Option<StoreError>,
+}
+
+impl Iterator for Scan {
+    type Item = Result<(RowKey, Row), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(error) = self.error.take() {
+            return Some(Err(error));
+        }
+        let pair = self.pairs.as_mut()?.next()?;
+        Some(pair.and_then(|(key, record)| {
+            let key = keys::row_key(&key);
+            let row = decode_row(&self.file, &self.table, &key, &record)?;
+            Ok((key, row))
+        }))
+    }
+}
+
+fn decode_row(file: &str, table: &Table, key: &RowKey, record: &[u8]) -> Result<Row, StoreError> {
+    decode::<super::records::RowRecord>(file, record).map(|record| record.into_row(table, key))
+}
