@@ -125,7 +125,8 @@ async fn values_are_text_json_or_files_and_integers_keep_every_digit() {
     failure(&cluster, &["insert", "t", "5", "n:=9223372036854775808"], 2, "64");
     failure(&cluster, &["insert", "t", "5", "m=1"], 8, "has no column \"m\"");
     failure(&cluster, &["insert", "t", "x5", "n=1"], 8, "not an integer");
-    failure(&cluster, &["search", "t", "n.gt=1"], 2, ".gt");
+    failure(&cluster, &["search", "t", "n.near=1"], 2, ".near");
+    failure(&cluster, &["search", "t", "n=twelve"], 8, "cannot be compared with column \"n\"");
 }
 
 #[tokio::test]

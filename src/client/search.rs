@@ -22,8 +22,12 @@ pub struct Search {
     pub filters: Vec<Filter>,
     /// The columns to show, or all where there are none.
     pub columns: Vec<String>,
+    /// By which columns the rows are ordered, as in `a,-b`; by row id where nothing is said.
+    pub order: Option<String>,
     /// How many rows at most.
     pub limit: Option<u64>,
+    /// Whether each page tells how its rows were found.
+    pub explain: bool,
 }
 
 /// The pages of a search.
@@ -37,7 +41,7 @@ pub struct Pages<'a> {
 }
 
 impl Client {
-    /// Looks for rows; they come page by page, in the order of their ids. Each page is consistent
+    /// Looks for rows; they come page by page, in the order asked for, else by row id. Each page is consistent
     /// in itself: rows that change between two pages are shown as they are when their page is made.
     pub fn search<'a>(&'a self, search: &'a Search) -> Pages<'a> {
         let left = search.limit.unwrap_or(u64::MAX);
@@ -54,10 +58,16 @@ impl Pages<'_> {
         if self.done {
             return Ok(None);
         }
-        let Search { table, filters, columns, .. } = self.search;
+        let Search { table, filters, columns, order, explain, .. } = self.search;
         let mut request = self.client.get(&format!("{}/rows", table_path(table)?));
-        for Filter { column, text, .. } in filters {
-            request = request.param("filter", &format!("{column}={text}"));
+        for filter in filters {
+            request = request.param("filter", &filter.to_string());
+        }
+        if let Some(order) = order {
+            request = request.param("order", order);
+        }
+        if *explain {
+            request = request.param("explain", "1");
         }
         if !columns.is_empty() {
             request = request.param("columns", &columns.join(","));

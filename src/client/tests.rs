@@ -158,7 +158,7 @@ async fn a_search_asks_page_after_page_up_to_its_limit() {
     const PAGE: &str = r#"{"rows":[{"row_id":"1","data":{"a":1},"revision":1},{"row_id":"2","data":{"a":2},"revision":2}],"count":2,"cursor":"c/1","revision":2}"#;
     let (endpoint, heads) = node(&[Step::Answer(200, PAGE)]).await;
     let client = client(&[endpoint], 20_000);
-    let search = Search { table: "t".into(), limit: Some(5), columns: vec!["a".into()], filters: Vec::new() };
+    let search = Search { table: "t".into(), limit: Some(5), columns: vec!["a".into()], ..Search::default() };
     let mut pages = client.search(&search);
     let mut rows = 0;
     while let Some(page) = pages.next().await.unwrap() {

@@ -1,15 +1,56 @@
-//! Owns the filter grammar, one for the command line and for `filter=`: `column=value`.
+//! Owns the filter grammar, one for the command line and for `filter=`: a column, an operator, a word.
 //!
-//! Deliberately missing as yet: the operators other than equality. Their words
-//! (`column.gt=value` and so on) are refused by name, not taken for column names.
+//! Words stand for operators, because `<`, `>`, `~` and `*` mean something to shells. What a filter
+//! means for a table is `condition`'s.
 
-use super::{Code, Column, ColumnType, Failure, Row, Table};
+use std::fmt;
+
+use super::{Code, Failure};
 
 /// How a filter compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     /// `column=value`
     Eq,
+    /// `column!=value`; null passes neither this nor any other comparison.
+    Ne,
+    /// `column.gt=value`
+    Gt,
+    /// `column.ge=value`
+    Ge,
+    /// `column.lt=value`
+    Lt,
+    /// `column.le=value`
+    Le,
+    /// `column.prefix=text`
+    Prefix,
+    /// `column.contains=text`
+    Contains,
+    /// `column.in=a,b,c`
+    In,
+    /// `column.null=true|false`
+    Null,
+}
+
+impl Op {
+    /// Every operator, as it stands between a column and a word.
+    const SIGNS: [(&'static str, Op); 10] = [
+        ("=", Op::Eq),
+        ("!=", Op::Ne),
+        (".gt=", Op::Gt),
+        (".ge=", Op::Ge),
+        (".lt=", Op::Lt),
+        (".le=", Op::Le),
+        (".prefix=", Op::Prefix),
+        (".contains=", Op::Contains),
+        (".in=", Op::In),
+        (".null=", Op::Null),
+    ];
+
+    /// The operator as it stands between a column and a word: `.gt=`.
+    pub fn sign(self) -> &'static str {
+        Op::SIGNS.iter().find(|(_, op)| *op == self).map_or("=", |(sign, _)| sign)
+    }
 }
 
 /// One comparison of a column with a word, before the table's schema is known.
@@ -23,40 +64,93 @@ pub struct Filter {
     pub text: String,
 }
 
+/// What to write, as the hint of every refusal.
+const GRAMMAR: &str = "write a filter as column=value, column!=value, or with .gt= .ge= .lt= .le= .prefix= .contains= \
+                       .in=a,b,c .null=true|false after the column";
+
 impl Filter {
-    /// Parses `column=value`.
+    /// Parses `column=value`, `column.gt=value` and so on.
     ///
     /// # Errors
     /// `bad_filter`, saying what was expected.
     pub fn parse(text: &str) -> Result<Filter, Failure> {
-        let bad = |why: String| Err(Failure::new(Code::BadFilter, why).hint("write a filter as column=value"));
+        let bad = |why: String| Err(Failure::new(Code::BadFilter, why).hint(GRAMMAR));
         let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
-        let Some((column, value)) = text.split_once('=') else {
+        // Neither a name nor an operator holds a =, so the first one ends them; the rest is the word's.
+        let Some(equals) = text.find('=') else {
             return bad(format!("\"{shown}\" is not a filter: it has no ="));
         };
-        if let Some((_, op)) = column.split_once('.') {
-            return bad(format!("filter \"{shown}\" uses the operator \".{op}\", which this version does not have"));
-        }
-        if column.ends_with('!') {
-            return bad(format!("filter \"{shown}\" uses the operator \"!=\", which this version does not have"));
-        }
+        let (head, word) = (&text[..equals], &text[equals + 1..]);
+        let (column, sign) = match head.find(['.', '!', '<', '>', '~', '^', '*']) {
+            Some(at) => head.split_at(at),
+            None => (head, ""),
+        };
+        let Some((_, op)) = Op::SIGNS.iter().find(|(known, _)| known.strip_suffix('=') == Some(sign)) else {
+            let sign: String = sign.chars().take(80).flat_map(char::escape_debug).collect();
+            return bad(format!("filter \"{shown}\" uses the operator \"{sign}\", which there is not"));
+        };
         if column.is_empty() {
             return bad(format!("filter \"{shown}\" names no column"));
         }
-        Ok(Filter { column: column.into(), op: Op::Eq, text: value.into() })
+        Ok(Filter { column: column.into(), op: *op, text: word.into() })
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{}", self.column, self.op.sign(), self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operator_is_read_and_written_alike() {
+        for (text, column, op, word) in [
+            ("a=1", "a", Op::Eq, "1"),
+            ("a=", "a", Op::Eq, ""),
+            ("a==b!=c", "a", Op::Eq, "=b!=c"),
+            ("a!=1", "a", Op::Ne, "1"),
+            ("a.gt=1", "a", Op::Gt, "1"),
+            ("a.ge=1", "a", Op::Ge, "1"),
+            ("a.lt=-1.5", "a", Op::Lt, "-1.5"),
+            ("a.le=1", "a", Op::Le, "1"),
+            ("a.prefix=x.y", "a", Op::Prefix, "x.y"),
+            ("a.contains==", "a", Op::Contains, "="),
+            ("a.in=1,2", "a", Op::In, "1,2"),
+            ("row_id.null=true", "row_id", Op::Null, "true"),
+        ] {
+            let filter = Filter::parse(text).unwrap();
+            assert_eq!(filter, Filter { column: column.into(), op, text: word.into() }, "{text}");
+            assert_eq!(filter.to_string(), text);
+        }
     }
 
-    /// Whether `row` of `table` passes.
-    ///
-    /// # Errors
-    /// `unknown_column` where the table has no such column.
-    pub fn matches(&self, table: &Table, row: &Row) -> Result<bool, Failure> {
-        if self.column == "row_id" {
-            let kind = table.id_type().unwrap_or(ColumnType::Text);
-            return Ok(row.id.equals_text(kind, &self.text));
+    #[test]
+    fn what_is_no_filter_is_refused_with_the_grammar() {
+        for (text, said) in [
+            ("", "\"\" is not a filter: it has no ="),
+            ("a", "it has no ="),
+            ("a.gt", "it has no ="),
+            ("a>5", "it has no ="),
+            ("=1", "names no column"),
+            ("!=1", "names no column"),
+            (".gt=1", "names no column"),
+            ("a.near=1", "the operator \".near\""),
+            ("a.=1", "the operator \".\""),
+            ("a.GT=1", "the operator \".GT\""),
+            ("a.gt.lt=1", "the operator \".gt.lt\""),
+            ("a>=1", "the operator \">\""),
+            ("a~=1", "the operator \"~\""),
+            ("a!!=1", "the operator \"!!\""),
+            ("a.\u{1b}=1", "the operator \".\\u{1b}\""),
+        ] {
+            let failure = Filter::parse(text).unwrap_err();
+            assert_eq!(failure.code, Code::BadFilter, "{text}");
+            assert!(failure.message.contains(said), "{text}: {}", failure.message);
+            assert!(failure.hint.unwrap().contains(".gt="), "{text}");
         }
-        let index = table.column(&self.column)?;
-        let Column { kind, .. } = table.columns[index];
-        Ok(row.values[index].equals_text(kind, &self.text))
     }
 }

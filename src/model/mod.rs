@@ -6,23 +6,30 @@
 //!
 //! Deliberately missing: the layout on disk (`store`), the layout in JSON (`protocol`).
 
+mod access;
 mod address;
 mod cluster;
+mod compare;
+mod condition;
 mod failure;
 mod filter;
 mod json;
 mod name;
+mod order;
 mod row;
 mod schema;
 mod time;
 mod value;
 mod write;
 
+pub use access::{Access, KeyRange};
 pub use address::parse_address;
 pub use cluster::{ClusterStatus, Configured, Leader, NodeDigest, NodeStatus, Role, VerifyReport};
+pub use condition::Condition;
 pub use failure::{Code, Failure, Fate};
 pub use filter::{Filter, Op};
 pub use name::{check_name, nearest};
+pub use order::{Order, Standing};
 pub use row::{MAX_ROW_ID, Row, RowKey, check_row_id};
 pub use schema::{Column, ColumnSpec, ColumnType, Table};
 pub use value::{Cell, Value};

@@ -1,5 +1,7 @@
 //! Owns row ids: what one is, and the key bytes under which a row sorts in its table.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Code, ColumnType, Failure, Table, Value};
 
 /// The longest row id, in bytes of UTF-8.
@@ -18,7 +20,7 @@ pub struct Row {
 
 /// A row id made into bytes that sort as the ids do: text as UTF-8, integers as
 /// eight big-endian bytes with the sign bit flipped.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RowKey(pub Vec<u8>);
 
 impl RowKey {
@@ -34,12 +36,17 @@ impl RowKey {
         }
         match text.parse::<i64>() {
             // Only the one canonical spelling: "+7" and "007" would be second names for row 7.
-            Ok(n) if n.to_string() == text => Ok(RowKey(((n as u64) ^ (1 << 63)).to_be_bytes().to_vec())),
+            Ok(n) if n.to_string() == text => Ok(RowKey::int(n)),
             _ => Err(Failure::new(
                 Code::TypeMismatch,
                 format!("row id \"{text}\" is not an integer, as column \"id\" of table \"{}\" asks", table.name),
             )),
         }
+    }
+
+    /// The key of the integer id `n`.
+    pub(super) fn int(n: i64) -> RowKey {
+        RowKey(((n as u64) ^ (1 << 63)).to_be_bytes().to_vec())
     }
 
     /// The id that this key stands for.

@@ -96,33 +96,6 @@ fn describe(value: &Value) -> String {
 }
 
 impl Value {
-    /// Whether this value of a column of type `kind` equals the shell word `text`.
-    ///
-    /// Compares by the column's type; on an `any` column a number and its text are equal.
-    /// Null equals nothing.
-    pub fn equals_text(&self, kind: ColumnType, text: &str) -> bool {
-        match (self, kind) {
-            (Value::Null, _) => false,
-            (Value::Text(own), ColumnType::Timestamp) => instant(own).is_some() && instant(own) == instant(text),
-            (Value::Text(own), ColumnType::Json) => {
-                own == text || serde_json::from_str::<String>(text).is_ok_and(|word| word == *own)
-            }
-            (Value::Text(own), _) => own == text,
-            (Value::Bool(own), _) => text.parse() == Ok(*own),
-            (Value::Int(own), _) => match text.parse::<i64>() {
-                Ok(n) => n == *own,
-                Err(_) => text.parse::<f64>().is_ok_and(|f| exact_float(*own) == Some(Value::Float(f))),
-            },
-            (Value::Float(own), _) => text.parse() == Ok(*own),
-            (Value::Json(own), _) => {
-                own == text || {
-                    let parse = |t: &str| serde_json::from_str::<serde_json::Value>(t).ok();
-                    parse(text).is_some_and(|word| parse(own) == Some(word))
-                }
-            }
-        }
-    }
-
     /// Appends the value as JSON text.
     pub fn write_json(&self, out: &mut String) {
         use std::fmt::Write as _;

@@ -19,14 +19,14 @@ mod rows;
 mod words;
 
 pub use answer::{CreatedTable, TableInfo, TableList, Written, decode};
-pub use cursor::{decode_cursor, encode_cursor};
+pub use cursor::{decode_cursor, decode_ordered_cursor, encode_cursor, encode_ordered_cursor};
 pub use error::{decode_failure, encode_failure};
 pub use key::idempotency_key;
 pub use request::{
     encode_create_table, encode_insert, encode_row_body, parse_create_table, parse_create_table_v0, parse_delete,
     parse_insert, parse_row_body, parse_update,
 };
-pub use rows::{Page, RowObject, RowShape, write_row};
+pub use rows::{Explain, Page, RowObject, RowShape, write_row};
 pub use words::{
     decode_segment, encode_segment, format_duration, level_name, parse_duration, parse_level, row_path, table_path,
 };

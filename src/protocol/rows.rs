@@ -1,7 +1,7 @@
 //! Owns rows in JSON: one object a row, and the page of rows that a search answers with.
 
-use serde::Deserialize;
 use serde::de::Deserializer;
+use serde::{Deserialize, Serialize};
 
 use super::cells::{Columns, Exact};
 use super::json::{write_number, write_text, write_value};
@@ -21,7 +21,7 @@ pub struct RowObject {
 /// Some rows of a search: `{"rows":[…],"count","cursor","revision"}`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Page {
-    /// The rows, by row id.
+    /// The rows, in the order asked for, else by row id.
     pub rows: Vec<RowObject>,
     /// How many they are.
     pub count: u64,
@@ -30,6 +30,22 @@ pub struct Page {
     pub cursor: Option<String>,
     /// The revision that the rows reflect.
     pub revision: u64,
+    /// How the rows were found, where that was asked for.
+    #[serde(default)]
+    pub explain: Option<Explain>,
+}
+
+/// How the rows of a search were found: `{"access","sorted","rows_examined","rows_returned"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explain {
+    /// `point`, `range` or `scan`: single rows, a range of row ids, or the whole table was read.
+    pub access: String,
+    /// Whether the rows were sorted; if not, they come as they lie, by row id.
+    pub sorted: bool,
+    /// How many rows were read and tested.
+    pub rows_examined: u64,
+    /// How many of them are in the answer.
+    pub rows_returned: u64,
 }
 
 impl<'de> Deserialize<'de> for RowObject {
@@ -78,7 +94,7 @@ pub enum RowShape {
         /// The table's name.
         table: String,
     },
-    /// `{"rows","count","cursor","revision"}`.
+    /// `{"rows","count","cursor","revision"}`, with `"explain"` where that is asked for.
     Page,
 }
 
@@ -96,7 +112,7 @@ impl RowShape {
     }
 
     /// Appends what stands after the last row.
-    pub fn close(&self, out: &mut Vec<u8>, count: u64, cursor: Option<&str>, revision: u64) {
+    pub fn close(&self, out: &mut Vec<u8>, count: u64, cursor: Option<&str>, revision: u64, explain: Option<&Explain>) {
         out.extend_from_slice(b"],\"count\":");
         write_number(out, count);
         if let RowShape::Page = self {
@@ -108,6 +124,11 @@ impl RowShape {
         }
         out.extend_from_slice(b",\"revision\":");
         write_number(out, revision);
+        if let Some(explain) = explain {
+            out.extend_from_slice(b",\"explain\":");
+            // Writing to memory cannot fail.
+            let _ = serde_json::to_writer(&mut *out, explain);
+        }
         out.push(b'}');
     }
 }
@@ -149,7 +170,7 @@ mod tests {
         let mut out = Vec::new();
         RowShape::Page.open(&mut out);
         write_row(&mut out, &table, &row, Some(&[2, 1]));
-        RowShape::Page.close(&mut out, 1, Some("abc"), 9);
+        RowShape::Page.close(&mut out, 1, Some("abc"), 9, None);
         let text = r#"{"rows":[{"row_id":"7","data":{"grade":1,"name":"Ahmed"},"revision":5}],"count":1,"cursor":"abc","revision":9}"#;
         assert_eq!(String::from_utf8_lossy(&out), text);
         let page: Page = decode(&out).unwrap();
@@ -159,7 +180,7 @@ mod tests {
         let mut out = Vec::new();
         let shape = RowShape::Search { table: "t".into() };
         shape.open(&mut out);
-        shape.close(&mut out, 0, None, 9);
+        shape.close(&mut out, 0, None, 9, None);
         assert_eq!(String::from_utf8_lossy(&out), r#"{"table":"t","rows":[],"count":0,"revision":9}"#);
     }
 }

@@ -27,6 +27,9 @@ use crate::protocol::{
 };
 use crate::replication::Group;
 
+/// How many searches may put their rows in order at a time.
+const SORTS: usize = 8;
+
 /// What all requests of one server share.
 pub(super) struct App {
     /// What the node replicates.
@@ -35,6 +38,8 @@ pub(super) struct App {
     pub(super) limits: Limits,
     /// How many slices of scans may run at a time.
     pub(super) scans: Arc<Semaphore>,
+    /// How many searches may put their rows in order at a time, as each takes memory.
+    pub(super) sorts: Semaphore,
     /// Closed when the server has ended; peer connections end with it.
     pub(super) ended: watch::Receiver<()>,
     meter: Meter,
@@ -62,6 +67,7 @@ impl App {
             group,
             limits,
             scans: Arc::new(Semaphore::new(cores.max(2))),
+            sorts: Semaphore::new(SORTS),
             ended,
             meter: Meter::new(),
             in_flight: AtomicUsize::new(0),

@@ -76,7 +76,7 @@ pub(super) static ROUTES: [Route; 23] = [
     write(Endpoint::DeleteV0, "POST", "/delete", BodyKind::JsonOrForm),
     get(Endpoint::SearchV0, "/search", &["table", "column", "value"]),
     write(Endpoint::CreateTableV0, "POST", "/create_table", BodyKind::JsonOrForm),
-    get(Endpoint::Rows, "/v1/tables/{table}/rows", &["filter", "columns", "order", "limit", "cursor"]),
+    get(Endpoint::Rows, "/v1/tables/{table}/rows", &["filter", "columns", "order", "limit", "cursor", "explain"]),
     get(Endpoint::ListTables, "/v1/tables", &[]),
     write(Endpoint::CreateTable, "POST", "/v1/tables", BodyKind::Json),
     get(Endpoint::DescribeTable, TABLE, &[]),

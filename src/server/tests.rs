@@ -190,13 +190,17 @@ async fn a_listing_goes_on_where_its_cursor_says() {
     assert_eq!(count("filter=row_id%3D4&filter=grade%3D1").await, 0);
     assert_eq!(count("filter=id%3D5.0").await, 1);
     for (query, wanted) in [
-        ("order=name", "400 bad_request"),
+        ("order=nmae", "422 unknown_column"),
+        ("order=", "400 bad_request"),
+        ("order=name&cursor=x", "400 bad_request"),
+        ("explain=yes", "400 bad_request"),
         ("limit=0", "400 bad_request"),
         ("cursor=x", "400 bad_request"),
         ("columns=name,name", "400 bad_request"),
         ("columns=nmae", "422 unknown_column"),
         ("filter=nmae%3D1", "422 unknown_column"),
-        ("filter=grade.gt%3D1", "400 bad_filter"),
+        ("filter=grade.near%3D1", "400 bad_filter"),
+        ("filter=id%3Dx", "422 type_mismatch"),
         ("fliter=grade%3D1", "400 bad_request"),
         ("level=strong", "400 bad_request"),
     ] {

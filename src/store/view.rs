@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::model::{Failure, Row, RowKey, Table};
+use crate::model::{Failure, KeyRange, Row, RowKey, Table};
 
 use super::StoreError;
 use super::catalog::{read_count, read_tables};
@@ -79,16 +79,19 @@ impl View {
     /// The table's rows in key order, from the first, or from the first after `after`. They are
     /// read as the iterator goes.
     pub fn scan(&self, table: &Table, after: Option<&RowKey>) -> Scan {
+        let all = KeyRange::default();
+        self.range(table, &after.map_or(all.clone(), |after| all.after(after)))
+    }
+
+    /// The table's rows with keys in `range`, in key order. They are read as the iterator goes.
+    pub fn range(&self, table: &Table, range: &KeyRange) -> Scan {
         let prefix = keys::rows(table.id);
-        let from = match after {
-            Some(key) => {
-                let mut from = keys::row(table.id, key);
-                from.push(0);
-                from
-            }
-            None => prefix.clone(),
+        let from = [prefix.as_slice(), &range.from].concat();
+        let to = match &range.to {
+            Some(to) => [prefix.as_slice(), to].concat(),
+            None => keys::end(&prefix),
         };
-        let (pairs, error) = match self.snapshot.range(from, keys::end(&prefix)) {
+        let (pairs, error) = match self.snapshot.range(from, to) {
             Ok(pairs) => (Some(pairs), None),
             Err(error) => (None, Some(error)),
         };

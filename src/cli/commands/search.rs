@@ -6,27 +6,44 @@ use crate::cli::output;
 use crate::cli::print::{Format, Look, Printer, View, number, text};
 use crate::cli::rows::{ROW_ID, Shape};
 use crate::client::{Client, Search};
-use crate::model::Filter;
+use crate::model::{Filter, Value};
+use crate::protocol::Explain;
 
-const EXAMPLES: &str = "\
+const AFTER: &str = "\
+Filters (a row has to pass all of them):
+  COLUMN=VALUE  COLUMN!=VALUE         equal, not equal
+  COLUMN.gt=VALUE  .ge=  .lt=  .le=   above, at least, below, at most
+  COLUMN.prefix=TEXT  .contains=TEXT  begins with, contains
+  COLUMN.in=A,B,C                     equals one of them
+  COLUMN.null=true|false              has no value, has one; no other filter finds a row without
+
+Values compare by the column's type. In a column of type any, numbers and texts that are numbers
+compare as numbers, the rest as text. What a timestamp begins with or contains is as it was written.
+
 Examples:
   ddb search students
   ddb search students grade=A name=Ahmed --columns name,grade
+  ddb search students age.ge=18 age.lt=30 --order grade,-age --limit 10
+  ddb search students name.prefix=Ah grade.in=A,B email.null=false
   ddb search students grade=F --keys-only | ddb delete students - --yes
-  ddb search students -o jsonl --limit 10";
+  ddb search students -o jsonl --limit 10
+  ddb search students id.prefix=2024- --explain";
 
 /// Show the rows of a table that pass all filters.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = AFTER)]
 pub(crate) struct Args {
     /// The table
     table: String,
-    /// What rows must be like: COLUMN=VALUE; row_id=VALUE names the row id
+    /// What rows must be like: COLUMN=VALUE, COLUMN.gt=VALUE and so on (see below); row_id is the row id
     #[arg(value_name = "FILTER")]
     filters: Vec<String>,
     /// The columns to show, in this order; row_id is the row id
     #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with_all = ["count", "keys_only"])]
     columns: Vec<String>,
+    /// Order by these columns, falling with a minus; nulls come last, equal rows go by row id
+    #[arg(long, value_name = "A,-B", allow_hyphen_values = true)]
+    order: Option<String>,
     /// How many rows to show at most
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
@@ -36,6 +53,9 @@ pub(crate) struct Args {
     /// Show only the row ids, one a line
     #[arg(long)]
     keys_only: bool,
+    /// Show only how the rows are found: by point, range or scan, how many are examined and returned
+    #[arg(long, conflicts_with_all = ["count", "keys_only"])]
+    explain: bool,
     /// Exit with 4 if there is no such row
     #[arg(long)]
     fail_empty: bool,
@@ -44,9 +64,14 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let filters = args.filters.iter().map(|word| Filter::parse(word)).collect::<Result<Vec<Filter>, _>>()?;
     let columns = args.columns.iter().filter(|name| *name != ROW_ID).cloned().collect();
-    let search = Search { table: args.table.clone(), filters, columns, limit: args.limit };
+    // How many there are does not depend on their order.
+    let order = args.order.clone().filter(|_| !args.count);
+    let search =
+        Search { table: args.table.clone(), filters, columns, order, limit: args.limit, explain: args.explain };
     let client = context.client()?;
-    let found = if args.count {
+    let found = if args.explain {
+        explain(&client, &search, context).await?
+    } else if args.count {
         count(&client, &search, context).await?
     } else if args.keys_only {
         Listing::new(context, Some(Shape::only(&[ROW_ID.into()])), true).run(&client, &search).await?
@@ -76,6 +101,26 @@ async fn count(client: &Client, search: &Search, context: &Context) -> Result<u6
             .look(Look::Sentence(count.to_string())),
     )?;
     Ok(count)
+}
+
+/// Shows how the rows are found, all pages together.
+async fn explain(client: &Client, search: &Search, context: &Context) -> Result<u64, CliError> {
+    let mut all: Option<Explain> = None;
+    let mut pages = client.search(search);
+    while let Some(page) = pages.next().await? {
+        let Some(explain) = page.explain else { continue };
+        let (examined, returned) = all.as_ref().map_or((0, 0), |all| (all.rows_examined, all.rows_returned));
+        all = Some(Explain {
+            rows_examined: explain.rows_examined + examined,
+            rows_returned: explain.rows_returned + returned,
+            ..explain
+        });
+    }
+    // Only a limit of 0 asks for no page, and an older node tells nothing.
+    let Some(Explain { access, sorted, rows_examined, rows_returned }) = all else { return Ok(0) };
+    let row = vec![text(access), Value::Bool(sorted), number(rows_examined), number(rows_returned)];
+    context.show(&View::single(&["access", "sorted", "rows_examined", "rows_returned"], row))?;
+    Ok(rows_returned)
 }
 
 /// Rows on their way to stdout.

@@ -8,4 +8,5 @@ pub(super) mod peer;
 pub(super) mod read;
 pub(super) mod scan;
 pub(super) mod search;
+mod sort;
 pub(super) mod write;

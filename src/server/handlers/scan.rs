@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::read::broken;
-use crate::model::{Failure, Filter, Row, RowKey, Table};
-use crate::protocol::{RowShape, encode_cursor, write_row};
+use crate::model::{Condition, Failure, Order, Row, RowKey, Table};
+use crate::protocol::{Explain, RowShape, encode_cursor, encode_ordered_cursor, write_row};
 use crate::store::StoreError;
 
 /// How many bytes make a piece.
@@ -17,42 +17,75 @@ const SLICE: Duration = Duration::from_millis(20);
 /// After how many rows the clock is looked at.
 const LOOK: u32 = 128;
 
-/// The rows that a search goes through, in key order.
+/// The rows that a search goes through.
 pub(super) type Rows = Box<dyn Iterator<Item = Result<(RowKey, Row), StoreError>> + Send>;
 
-/// A search on its way.
-pub(super) struct Scan {
-    /// In a mutex so that a scan can be shared, as warp asks of a body; nobody ever locks it.
-    pub(super) rows: Mutex<Rows>,
+/// What a search is asked for, bound to its table and the moment it is asked.
+pub(super) struct Plan {
     pub(super) table: Table,
-    pub(super) filters: Vec<Filter>,
+    pub(super) conditions: Vec<Condition>,
+    /// The order of the rows, where it is not the one in which they lie.
+    pub(super) order: Option<Order>,
     /// The positions of the columns to show; all where there are none.
     pub(super) shown: Option<Vec<usize>>,
     /// How many rows to show at most.
     pub(super) limit: Option<u64>,
+    /// How the rows are reached, where that is to be told.
+    pub(super) explain: Option<&'static str>,
     pub(super) shape: RowShape,
     pub(super) revision: u64,
+}
+
+impl Plan {
+    /// Whether a row passes all conditions.
+    pub(super) fn passes(&self, row: &Row) -> bool {
+        self.conditions.iter().all(|condition| condition.passes(row))
+    }
+
+    fn cursor(&self, key: &RowKey, row: &Row) -> String {
+        match &self.order {
+            Some(order) => encode_ordered_cursor(self.table.id, order, &order.standing(key, row)),
+            None => encode_cursor(self.table.id, key),
+        }
+    }
+}
+
+/// A search on its way.
+pub(super) struct Scan {
+    pub(super) plan: Plan,
+    /// In a mutex so that a scan can be shared, as warp asks of a body; nobody ever locks it.
+    pub(super) rows: Mutex<Rows>,
+    /// How many rows have been read.
+    examined: u64,
     /// How many rows have been shown.
-    pub(super) count: u64,
+    count: u64,
     /// The last row shown.
-    pub(super) last: Option<RowKey>,
-    pub(super) opened: bool,
+    last: Option<(RowKey, Row)>,
+    opened: bool,
     pub(super) done: bool,
 }
 
 impl Scan {
+    /// A search of `rows`, which lie by row id.
+    pub(super) fn new(plan: Plan, rows: Rows) -> Scan {
+        Scan::sorted(plan, rows, 0)
+    }
+
+    /// A search of `rows`, which have been tested and put in order; to find them took so many.
+    pub(super) fn sorted(plan: Plan, rows: Rows, examined: u64) -> Scan {
+        Scan { plan, rows: Mutex::new(rows), examined, count: 0, last: None, opened: false, done: false }
+    }
+
     /// Runs until a piece is full, the slice is over or the search is done.
     pub(super) fn slice(&mut self) -> Result<Vec<u8>, Failure> {
-        let until = Instant::now() + SLICE;
+        let turn = Turn::new();
         let mut out = Vec::new();
         if !self.opened {
             self.opened = true;
-            self.shape.open(&mut out);
+            self.plan.shape.open(&mut out);
         }
-        let mut looked = 0;
-        while out.len() < PIECE {
-            looked += 1;
-            if looked % LOOK == 0 && Instant::now() >= until {
+        for looked in 1.. {
+            if out.len() >= PIECE || turn.is_over(looked) {
                 break;
             }
             let Some(next) = self.rows.get_mut().unwrap_or_else(PoisonError::into_inner).next() else {
@@ -60,44 +93,60 @@ impl Scan {
                 break;
             };
             let (key, row) = next.map_err(broken)?;
-            if !self.passes(&row)? {
-                continue;
+            if self.plan.order.is_none() {
+                self.examined += 1;
+                if !self.plan.passes(&row) {
+                    continue;
+                }
             }
-            if self.limit == Some(self.count) {
+            if self.plan.limit == Some(self.count) {
                 // One row more than was asked for is there: the page has a successor.
-                let cursor = self.last.take().map(|last| encode_cursor(self.table.id, &last));
+                let cursor = self.last.take().map(|(key, row)| self.plan.cursor(&key, &row));
                 self.close(&mut out, cursor.as_deref());
                 break;
             }
             if self.count > 0 {
                 out.push(b',');
             }
-            write_row(&mut out, &self.table, &row, self.shown.as_deref());
+            write_row(&mut out, &self.plan.table, &row, self.plan.shown.as_deref());
             self.count += 1;
-            self.last = Some(key);
+            self.last = Some((key, row));
         }
         Ok(out)
     }
 
-    fn passes(&self, row: &Row) -> Result<bool, Failure> {
-        for filter in &self.filters {
-            if !filter.matches(&self.table, row)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    fn close(&mut self, out: &mut Vec<u8>, cursor: Option<&str>) {
+        let explain = self.plan.explain.map(|access| Explain {
+            access: access.into(),
+            sorted: self.plan.order.is_some(),
+            rows_examined: self.examined,
+            rows_returned: self.count,
+        });
+        self.plan.shape.close(out, self.count, cursor, self.plan.revision, explain.as_ref());
+        self.done = true;
+    }
+}
+
+/// The time that a slice has.
+pub(super) struct Turn {
+    until: Instant,
+}
+
+impl Turn {
+    pub(super) fn new() -> Turn {
+        Turn { until: Instant::now() + SLICE }
     }
 
-    fn close(&mut self, out: &mut Vec<u8>, cursor: Option<&str>) {
-        self.shape.close(out, self.count, cursor, self.revision);
-        self.done = true;
+    /// Whether it is over, after so many rows; the clock is looked at now and then only.
+    pub(super) fn is_over(&self, rows: u32) -> bool {
+        rows.is_multiple_of(LOOK) && Instant::now() >= self.until
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ColumnSpec, Value};
+    use crate::model::{ColumnSpec, Filter, Value};
     use crate::protocol::{Page, decode, decode_cursor};
 
     fn scan(rows: u64, filters: &[&str], limit: Option<u64>, note: &str) -> Scan {
@@ -109,19 +158,18 @@ mod tests {
             let values = vec![id.clone(), Value::Bool(n.is_multiple_of(2)), Value::Text(note.clone())];
             Ok((RowKey::new(&keys, &n.to_string()).unwrap(), Row { id, values, revision: n }))
         };
-        Scan {
-            rows: Mutex::new(Box::new((1..=rows).map(row))),
+        let conditions = filters.iter().map(|text| Filter::parse(text).unwrap().bind(&table).unwrap()).collect();
+        let plan = Plan {
             table,
-            filters: filters.iter().map(|text| Filter::parse(text).unwrap()).collect(),
+            conditions,
+            order: None,
             shown: None,
             limit,
+            explain: Some("scan"),
             shape: RowShape::Page,
             revision: 99,
-            count: 0,
-            last: None,
-            opened: false,
-            done: false,
-        }
+        };
+        Scan::new(plan, Box::new((1..=rows).map(row)))
     }
 
     fn pieces(mut scan: Scan) -> Vec<Vec<u8>> {
@@ -141,7 +189,7 @@ mod tests {
             assert_eq!((page.rows.len(), page.count, page.cursor.is_some()), (shown, shown as u64, more), "{rows}");
             assert_eq!(page.revision, 99);
             if let Some(cursor) = page.cursor {
-                let table = scan(0, &[], None, "").table;
+                let table = scan(0, &[], None, "").plan.table;
                 assert_eq!(decode_cursor(1, &cursor), RowKey::new(&table, "3"));
             }
         }
@@ -152,6 +200,8 @@ mod tests {
         let page: Page = decode(&pieces(scan(9, &["even=true", "note=x"], Some(2), "x")).concat()).unwrap();
         assert_eq!(page.rows.iter().map(|row| row.revision).collect::<Vec<_>>(), [2, 4]);
         assert!(page.cursor.is_some());
+        let explain = page.explain.unwrap();
+        assert_eq!((explain.access.as_str(), explain.rows_examined, explain.rows_returned), ("scan", 6, 2));
         let page: Page = decode(&pieces(scan(9, &["even=true", "note=y"], Some(2), "x")).concat()).unwrap();
         assert_eq!((page.count, page.cursor), (0, None));
     }

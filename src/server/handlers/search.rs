@@ -1,6 +1,6 @@
 //! Owns the handlers of searches: what is asked for, and the answer that streams.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream;
@@ -14,9 +14,10 @@ use super::super::dispatch::App;
 use super::super::reply::json;
 use super::super::request::Ask;
 use super::read::{blocking, framed, unreadable, view};
-use super::scan::{Rows, Scan};
-use crate::model::{Code, Failure, Filter, Op, RowKey, Table, check_name};
-use crate::protocol::{RowShape, decode_cursor};
+use super::scan::{Plan, Rows, Scan};
+use super::sort::Sort;
+use crate::model::{Access, Code, Failure, Filter, KeyRange, Op, Order, RowKey, Table, check_name};
+use crate::protocol::{RowShape, decode_cursor, decode_ordered_cursor};
 use crate::replication::Group;
 use crate::store::{StoreError, View};
 
@@ -32,11 +33,8 @@ pub(in super::super) async fn search_v0(app: &App, ask: Ask) -> Result<Response,
     search(app, &ask, name, filters, RowShape::Search { table: name.into() }).await
 }
 
-/// `GET /v1/tables/{table}/rows?filter=&columns=&limit=&cursor=`.
+/// `GET /v1/tables/{table}/rows?filter=&columns=&order=&limit=&cursor=&explain=`.
 pub(in super::super) async fn rows(app: &App, ask: Ask) -> Result<Response, Failure> {
-    if ask.params.get("order").is_some() {
-        return Err(bad("parameter \"order\" is not supported yet").hint("rows come by row id"));
-    }
     let filters = ask.params.all("filter").map(Filter::parse).collect::<Result<Vec<_>, Failure>>()?;
     search(app, &ask, &ask.table, filters, RowShape::Page).await
 }
@@ -46,23 +44,67 @@ fn bad(message: &str) -> Failure {
 }
 
 async fn search(app: &App, ask: &Ask, name: &str, filters: Vec<Filter>, shape: RowShape) -> Result<Response, Failure> {
-    let limit = ask.params.number("limit")?;
+    let params = &ask.params;
+    let limit = params.number("limit")?;
     if limit == Some(0) {
         return Err(bad("parameter \"limit\" is 0; it is at least 1"));
     }
+    let explain = explained(params.get("explain"))?;
     let view = view(app, ask).await?;
     let table = view.table(name).map_err(unreadable(&app.group))??;
-    let unknown = |filter: &&Filter| filter.column != "row_id" && table.column(&filter.column).is_err();
-    if let Some(filter) = filters.iter().find(unknown) {
-        table.column(&filter.column)?;
-    }
-    let shown = ask.params.get("columns").map(|columns| positions(&table, columns)).transpose()?;
-    let after = ask.params.get("cursor").map(|cursor| decode_cursor(table.id, cursor)).transpose()?;
-    let rows = Mutex::new(candidates(&app.group, &view, &table, &filters, after.as_ref())?);
+    let conditions = filters.iter().map(|filter| filter.bind(&table)).collect::<Result<Vec<_>, Failure>>()?;
+    let order = params.get("order").map(|order| Order::parse(&table, order)).transpose()?.flatten();
+    let shown = params.get("columns").map(|columns| positions(&table, columns)).transpose()?;
+    let access = Access::of(&table, &conditions);
+    let explain = explain.then(|| access.name());
     let revision = view.revision();
-    let scan =
-        Scan { rows, table, filters, shown, limit, shape, revision, count: 0, last: None, opened: false, done: false };
+    let plan = Plan { table, conditions, order, shown, limit, explain, shape, revision };
+    let scan = match plan.order.clone() {
+        Some(order) => sorted(app, ask, view, plan, access, order).await?,
+        None => {
+            let after = params.get("cursor").map(|cursor| decode_cursor(plan.table.id, cursor)).transpose()?;
+            let rows = candidates(&app.group, &view, &plan.table, access, after.as_ref());
+            Scan::new(plan, rows)
+        }
+    };
     Ok(framed(ask, stream(scan, &app.scans, ask.deadline).await?, revision))
+}
+
+fn explained(value: Option<&str>) -> Result<bool, Failure> {
+    match value {
+        None | Some("0" | "false") => Ok(false),
+        Some("1" | "true") => Ok(true),
+        Some(_) => Err(bad("parameter \"explain\" is neither 1 nor 0")),
+    }
+}
+
+/// A scan of the rows in an order of their own, which has to be found first.
+async fn sorted(
+    app: &App,
+    ask: &Ask,
+    view: View,
+    mut plan: Plan,
+    access: Access,
+    order: Order,
+) -> Result<Scan, Failure> {
+    let cursor = ask.params.get("cursor");
+    let after = cursor.map(|cursor| decode_ordered_cursor(plan.table.id, &order, cursor)).transpose()?;
+    let rows = candidates(&app.group, &view, &plan.table, access, None);
+    // The semaphore is never closed; who waits for it in vain has run out of time.
+    let turn = tokio::time::timeout_at(ask.deadline, app.sorts.acquire()).await.map_err(|_| too_late())?;
+    let mut sort = Sort::new(order, rows, after, plan.limit);
+    while !sort.is_done() {
+        in_time(ask.deadline)?;
+        (sort, plan) = in_turn(&app.scans, move || {
+            sort.slice(&plan)?;
+            Ok((sort, plan))
+        })
+        .await?;
+    }
+    drop(turn);
+    let (keys, examined) = sort.finish();
+    let rows = points(&app.group, &view, &plan.table, keys);
+    Ok(Scan::sorted(plan, rows, examined))
 }
 
 /// The positions of the columns in a list of names: `a,b`.
@@ -78,38 +120,41 @@ fn positions(table: &Table, columns: &str) -> Result<Vec<usize>, Failure> {
     Ok(positions)
 }
 
-/// The rows that may pass: all after `after`, or the one whose id a filter names.
-fn candidates(
-    group: &Group,
-    view: &View,
-    table: &Table,
-    filters: &[Filter],
-    after: Option<&RowKey>,
-) -> Result<Rows, Failure> {
-    let by_id = |filter: &&Filter| filter.column == "row_id" || filter.column == "id";
-    let key = filters.iter().find(by_id).and_then(|filter| RowKey::new(table, &filter.text).ok());
-    match key {
-        Some(key) if after.is_some_and(|after| key <= *after) => Ok(Box::new(std::iter::empty())),
-        Some(key) => {
-            let row = view.row(table, &key).map_err(unreadable(group))?;
-            Ok(Box::new(row.into_iter().map(move |row| Ok((key.clone(), row)))))
+/// The rows that may pass, those after `after`, in the order in which they lie.
+fn candidates(group: &Group, view: &View, table: &Table, access: Access, after: Option<&RowKey>) -> Rows {
+    let range = match access {
+        Access::Point(mut keys) => {
+            keys.retain(|key| after.is_none_or(|after| key > after));
+            return points(group, view, table, keys);
         }
-        None => {
-            let group = group.clone();
-            let note = move |row: &Result<_, StoreError>| row.as_ref().err().into_iter().for_each(|e| group.note(e));
-            Ok(Box::new(view.scan(table, after).inspect(note)))
-        }
+        Access::Range(range) => range,
+        Access::Scan => KeyRange::default(),
+    };
+    let range = after.map_or(range.clone(), |after| range.after(after));
+    let group = group.clone();
+    Box::new(view.range(table, &range).inspect(move |row| note(&group, row)))
+}
+
+/// The rows under these keys that are there.
+fn points(group: &Group, view: &View, table: &Table, keys: Vec<RowKey>) -> Rows {
+    let (group, view, table) = (group.clone(), view.clone(), table.clone());
+    let row = move |key: RowKey| view.row(&table, &key).transpose().map(|row| row.map(|row| (key, row)));
+    Box::new(keys.into_iter().filter_map(row).inspect(move |row| note(&group, row)))
+}
+
+/// Tells the group of a read that the store could not do.
+fn note<T>(group: &Group, row: &Result<T, StoreError>) {
+    if let Err(error) = row {
+        group.note(error);
     }
 }
 
 /// The answer of a scan: whole if it fits one piece, else a stream that breaks off if the scan fails.
 async fn stream(scan: Scan, turns: &Arc<Semaphore>, deadline: Instant) -> Result<Response, Failure> {
-    let (mut scan, mut first) = slice(scan, turns.clone()).await?;
+    let (mut scan, mut first) = slice(scan, turns).await?;
     while !scan.done && first.len() < super::scan::PIECE {
-        if Instant::now() >= deadline {
-            return Err(Failure::new(Code::Timeout, "the search did not find enough to answer with in time"));
-        }
-        let (next, piece) = slice(scan, turns.clone()).await?;
+        in_time(deadline)?;
+        let (next, piece) = slice(scan, turns).await?;
         (scan, first) = (next, [first, piece].concat());
     }
     if scan.done {
@@ -123,7 +168,7 @@ async fn stream(scan: Scan, turns: &Arc<Semaphore>, deadline: Instant) -> Result
         if scan.done {
             return Ok(None);
         }
-        let (scan, piece) = slice(scan, turns.clone()).await?;
+        let (scan, piece) = slice(scan, &turns).await?;
         Ok::<_, Failure>(Some((Bytes::from(piece), (scan, turns, None))))
     });
     let mut response = warp::reply::stream(pieces).into_response();
@@ -132,24 +177,45 @@ async fn stream(scan: Scan, turns: &Arc<Semaphore>, deadline: Instant) -> Result
 }
 
 /// Runs one slice of a scan when it is its turn.
-async fn slice(mut scan: Scan, turns: Arc<Semaphore>) -> Result<(Scan, Vec<u8>), Failure> {
-    // The semaphore is never closed; without a turn the scan only runs earlier.
-    let turn = turns.acquire_owned().await.ok();
-    blocking(move || {
+async fn slice(mut scan: Scan, turns: &Arc<Semaphore>) -> Result<(Scan, Vec<u8>), Failure> {
+    in_turn(turns, move || {
         let piece = scan.slice()?;
-        drop(turn);
         Ok((scan, piece))
     })
     .await
 }
 
+/// Does a slice of work when it is its turn.
+async fn in_turn<T: Send + 'static>(
+    turns: &Arc<Semaphore>,
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    // The semaphore is never closed; without a turn the work only runs earlier.
+    let turn = turns.clone().acquire_owned().await.ok();
+    blocking(move || {
+        let done = work()?;
+        drop(turn);
+        Ok(done)
+    })
+    .await
+}
+
+fn in_time(deadline: Instant) -> Result<(), Failure> {
+    if Instant::now() < deadline { Ok(()) } else { Err(too_late()) }
+}
+
+fn too_late() -> Failure {
+    Failure::new(Code::Timeout, "the search did not find enough to answer with in time")
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use http_body_util::BodyExt as _;
 
     use super::*;
     use crate::model::{ColumnSpec, Row, Value};
-    use crate::store::StoreError;
 
     /// A scan of `good` rows of 1,000 bytes each, then one that cannot be read.
     fn breaking(good: i64) -> Scan {
@@ -160,19 +226,17 @@ mod tests {
         };
         let broken = std::iter::once(Err(StoreError::Damaged { file: "f".into(), what: "w".into() }));
         let rows: Rows = Box::new((0..good).map(row).chain(broken));
-        Scan {
-            rows: Mutex::new(rows),
+        let plan = Plan {
             table,
-            filters: vec![],
+            conditions: vec![],
+            order: None,
             shown: None,
             limit: None,
+            explain: None,
             shape: RowShape::Page,
             revision: 1,
-            count: 0,
-            last: None,
-            opened: false,
-            done: false,
-        }
+        };
+        Scan::new(plan, rows)
     }
 
     #[tokio::test]
@@ -192,7 +256,7 @@ mod tests {
         let mut scan = breaking(1);
         let row = scan.rows.get_mut().unwrap().next().unwrap().unwrap();
         scan.rows = Mutex::new(Box::new(std::iter::repeat_with(move || Ok(row.clone()))));
-        scan.filters = vec![Filter::parse("note=x").unwrap()];
+        scan.plan.conditions = vec![Filter::parse("note=x").unwrap().bind(&scan.plan.table).unwrap()];
         let failure = stream(scan, &turns, Instant::now()).await.map(|_| ()).unwrap_err();
         assert_eq!(failure.code, Code::Timeout);
     }
