@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::commands::{delete, demo, get, insert, search, serve, status, table, update, verify, wait};
+use super::commands::{delete, demo, export, get, import, insert, search, serve, status, table, update, verify, wait};
 use super::print::Format;
 use crate::model::Level;
 use crate::protocol::{parse_duration, parse_level};
@@ -30,7 +30,7 @@ Exit codes:
   5  already exists; condition not met
   6  no leader or quorum; nothing was applied, safe to try again
   7  timed out; the outcome is unknown
-  8  data refused: unknown column, wrong type
+  8  data refused: unknown column, wrong type, a bad import line
   9  not logged in, or not allowed
   130 interrupted, 143 terminated";
 
@@ -66,6 +66,8 @@ pub(crate) enum ClientCommand {
     Search(search::Args),
     Update(update::Args),
     Delete(delete::Args),
+    Import(import::Args),
+    Export(export::Args),
 }
 
 /// When to use colours.

@@ -81,7 +81,7 @@ pub(crate) fn exit_code(failure: &Failure, write: bool) -> u8 {
         Code::BadRequest | Code::BadJson | Code::BadName | Code::BadFilter => exit::USAGE,
         Code::TableNotFound | Code::RowNotFound => exit::NOT_FOUND,
         Code::TableExists | Code::RowExists | Code::UniqueViolation | Code::RevisionMismatch => exit::CONFLICT,
-        Code::UnknownColumn | Code::TypeMismatch | Code::TooLarge => exit::REFUSED,
+        Code::BadLine | Code::UnknownColumn | Code::TypeMismatch | Code::TooLarge => exit::REFUSED,
         Code::Unauthenticated | Code::Forbidden => exit::FORBIDDEN,
         Code::NotFound
         | Code::MethodNotAllowed
@@ -239,6 +239,7 @@ mod tests {
             (Code::UnknownColumn, Fate::NotApplied, true, 8),
             (Code::TypeMismatch, Fate::NotApplied, true, 8),
             (Code::TooLarge, Fate::NotApplied, true, 8),
+            (Code::BadLine, Fate::Unknown, true, 8),
             (Code::Forbidden, Fate::NotApplied, true, 9),
         ] {
             let mut failure = Failure::new(code, "x");

@@ -6,8 +6,13 @@ use super::error::CliError;
 
 /// Writes a result to stdout.
 pub(crate) fn result(text: &str) -> Result<(), CliError> {
+    result_bytes(text.as_bytes())
+}
+
+/// `result` for bytes.
+pub(crate) fn result_bytes(bytes: &[u8]) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(CliError::ReaderGone),
         Err(error) => Err(CliError::Output(error)),

@@ -61,5 +61,7 @@ async fn ask(command: ClientCommand, context: &Context) -> Result<(), CliError> 
         ClientCommand::Search(args) => commands::search::run(args, context).await,
         ClientCommand::Update(args) => commands::update::run(args, context).await,
         ClientCommand::Delete(args) => commands::delete::run(args, context).await,
+        ClientCommand::Import(args) => commands::import::run(args, context).await,
+        ClientCommand::Export(args) => commands::export::run(args, context).await,
     }
 }

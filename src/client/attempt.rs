@@ -29,17 +29,44 @@ pub(super) enum End {
 
 /// Sends `request` to `endpoint`, which has `left` of the deadline to answer.
 pub(super) async fn attempt(http: &reqwest::Client, request: &Request, endpoint: &Endpoint, left: Duration) -> End {
+    match send(http, request, endpoint, left).await {
+        Ok(response) => whole(response).await,
+        Err(end) => end,
+    }
+}
+
+/// The same for an answer that is read as it arrives; it is one that does what was asked.
+pub(super) async fn open(
+    http: &reqwest::Client,
+    request: &Request,
+    endpoint: &Endpoint,
+    left: Duration,
+) -> Result<reqwest::Response, End> {
+    let response = send(http, request, endpoint, left).await?;
+    if response.status().is_success() { Ok(response) } else { Err(whole(response).await) }
+}
+
+async fn send(
+    http: &reqwest::Client,
+    request: &Request,
+    endpoint: &Endpoint,
+    left: Duration,
+) -> Result<reqwest::Response, End> {
     let timeout = (left - MARGIN.min(left / 10)).min(LONGEST);
     let url = request.url(endpoint.as_str(), &format_duration(timeout));
     let mut builder = http.request(request.method.clone(), url);
     for (name, value) in &request.headers {
         builder = builder.header(*name, value);
     }
-    let response = match builder.body(request.body.clone()).send().await {
-        Ok(response) => response,
-        Err(error) if error.is_connect() || error.is_builder() => return End::NotSent(reason(&error)),
-        Err(error) => return End::Lost(reason(&error)),
-    };
+    match builder.body(request.body.clone()).send().await {
+        Ok(response) => Ok(response),
+        Err(error) if error.is_connect() || error.is_builder() => Err(End::NotSent(reason(&error))),
+        Err(error) => Err(End::Lost(reason(&error))),
+    }
+}
+
+/// The whole answer, judged.
+async fn whole(response: reqwest::Response) -> End {
     let status = response.status().as_u16();
     match response.bytes().await {
         Ok(body) => judge(Answer { status, body }),

@@ -13,6 +13,8 @@ mod call;
 mod calls;
 mod endpoint;
 mod error;
+mod export;
+mod import;
 mod request;
 mod search;
 
@@ -22,4 +24,6 @@ mod tests;
 pub use calls::{Client, Put};
 pub use endpoint::{BadEndpoint, Endpoint};
 pub use error::{ClientError, Tried};
+pub use export::Export;
+pub use import::{Import, Piece, Pieces};
 pub use search::{Pages, Search};

@@ -76,6 +76,8 @@ codes! {
     ShuttingDown = "shutting_down",
     /// A fault of the server's own.
     Internal = "internal",
+    /// A line of an import cannot be read as a row; the message says which and why.
+    BadLine = "bad_line",
 }
 
 impl Code {
@@ -130,6 +132,17 @@ impl Failure {
     #[must_use]
     pub fn unknown(mut self) -> Failure {
         self.fate = Fate::Unknown;
+        self
+    }
+
+    /// The same, said of a line of an import.
+    #[must_use]
+    pub fn at_line(mut self, line: u64) -> Failure {
+        if matches!(self.code, Code::BadJson | Code::BadName | Code::BadRequest) {
+            self.code = Code::BadLine;
+        }
+        let reason = self.message.strip_suffix("; nothing was written").unwrap_or(&self.message);
+        self.message = format!("line {line}: {reason}");
         self
     }
 

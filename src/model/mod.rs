@@ -33,4 +33,6 @@ pub use order::{Order, Standing};
 pub use row::{MAX_ROW_ID, Row, RowKey, check_row_id};
 pub use schema::{Column, ColumnSpec, ColumnType, Table};
 pub use value::{Cell, Value};
-pub use write::{Answer, Applied, Effect, IdempotencyKey, Level, Proposal, PutMode, When, Write};
+pub use write::{
+    Answer, Applied, Counts, Effect, IdempotencyKey, Level, OnConflict, Proposal, PutMode, PutRow, When, Write,
+};

@@ -163,14 +163,21 @@ impl Table {
     /// `unknown_column` or `type_mismatch`; `values` is then of no use.
     pub fn fill(&self, id: &Value, cells: Vec<(String, Cell)>, values: &mut [Value]) -> Result<(), Failure> {
         for (name, cell) in cells {
-            let index = self.column(&name)?;
-            if name == "id" {
-                self.check_id_cell(id, cell)?;
-                continue;
-            }
-            let kind = self.columns[index].kind;
-            values[index] = cell.fit(kind).map_err(|what| self.misfit(&name, kind, &what))?;
+            self.fill_one(id, self.column(&name)?, cell, values)?;
         }
+        Ok(())
+    }
+
+    /// Puts one cell of a request into the column at `index`, as `fill` does.
+    ///
+    /// # Errors
+    /// `type_mismatch`.
+    pub fn fill_one(&self, id: &Value, index: usize, cell: Cell, values: &mut [Value]) -> Result<(), Failure> {
+        let Column { name, kind, .. } = &self.columns[index];
+        if name == "id" {
+            return self.check_id_cell(id, cell);
+        }
+        values[index] = cell.fit(*kind).map_err(|what| self.misfit(name, *kind, &what))?;
         Ok(())
     }
 

@@ -26,6 +26,40 @@ pub enum When {
     Absent,
 }
 
+/// How an import treats a row that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum OnConflict {
+    /// It is refused (`row_exists`).
+    #[default]
+    Error,
+    /// What is there stays.
+    Skip,
+    /// It is replaced whole: columns left out become null.
+    Replace,
+}
+
+impl OnConflict {
+    /// All ways with their names.
+    pub const NAMES: [(&'static str, OnConflict); 3] =
+        [("error", OnConflict::Error), ("skip", OnConflict::Skip), ("replace", OnConflict::Replace)];
+
+    /// The way's name.
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, own)| *own == self).map_or("error", |(name, _)| name)
+    }
+}
+
+/// One row of an import.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PutRow {
+    /// The line it came from, for messages.
+    pub line: u64,
+    /// The row id as text.
+    pub row_id: String,
+    /// Values by the index of their column in `PutRows::columns`; each index at most once.
+    pub cells: Vec<(u32, Cell)>,
+}
+
 /// One change to the tables, as it goes through the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Write {
@@ -63,6 +97,17 @@ pub enum Write {
         /// A condition on what is there.
         when: When,
     },
+    /// Inserts or replaces rows, all or none; they share one revision.
+    PutRows {
+        /// The table's name.
+        table: String,
+        /// The names of the columns that the rows' cells stand for.
+        columns: Vec<String>,
+        /// The rows, in order.
+        rows: Vec<PutRow>,
+        /// How a row that is there is treated.
+        on_conflict: OnConflict,
+    },
 }
 
 /// The client's name for one write, under which it may be sent again.
@@ -85,6 +130,31 @@ pub struct Proposal {
     pub at_ms: u64,
 }
 
+/// What an import did with its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counts {
+    /// Rows that were absent and are there now.
+    pub inserted: u64,
+    /// Rows that were there and were replaced.
+    pub replaced: u64,
+    /// Rows that were there and were left as they are.
+    pub skipped: u64,
+}
+
+impl Counts {
+    /// All rows.
+    pub fn rows(&self) -> u64 {
+        self.inserted + self.replaced + self.skipped
+    }
+
+    /// Adds the counts of what came after.
+    pub fn add(&mut self, more: Counts) {
+        self.inserted += more.inserted;
+        self.replaced += more.replaced;
+        self.skipped += more.skipped;
+    }
+}
+
 /// What a write did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {
@@ -98,6 +168,8 @@ pub enum Effect {
     Updated,
     /// The row is gone.
     Deleted,
+    /// The rows of an import were put.
+    Imported(Counts),
 }
 
 /// The answer to a write that took effect.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::columns;
 use super::json::{write_number, write_text};
-use crate::model::{Code, ColumnSpec, Failure, Table};
+use crate::model::{Code, ColumnSpec, Counts, Failure, Table};
 
 /// The answer to a write of a row or the drop of a table: `{"table","row_id","revision"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,31 @@ impl Written {
         write_number(&mut out, revision);
         out.push(b'}');
         out
+    }
+}
+
+/// The answer to an import: `{"table","rows","inserted","replaced","skipped","revision"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// The table's name.
+    pub table: String,
+    /// How many rows there were.
+    pub rows: u64,
+    /// How many of them were absent and are there now.
+    pub inserted: u64,
+    /// How many were there and were replaced.
+    pub replaced: u64,
+    /// How many were there and were left as they are.
+    pub skipped: u64,
+    /// The revision of the last of them.
+    pub revision: u64,
+}
+
+impl Imported {
+    /// The answer for an import that did so much.
+    pub fn new(table: &str, counts: Counts, revision: u64) -> Imported {
+        let Counts { inserted, replaced, skipped } = counts;
+        Imported { table: table.into(), rows: counts.rows(), inserted, replaced, skipped, revision }
     }
 }
 

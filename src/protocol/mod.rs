@@ -14,14 +14,16 @@ mod cursor;
 mod error;
 mod json;
 mod key;
+mod lines;
 mod request;
 mod rows;
 mod words;
 
-pub use answer::{CreatedTable, TableInfo, TableList, Written, decode};
+pub use answer::{CreatedTable, Imported, TableInfo, TableList, Written, decode};
 pub use cursor::{decode_cursor, decode_ordered_cursor, encode_cursor, encode_ordered_cursor};
 pub use error::{decode_failure, encode_failure};
 pub use key::idempotency_key;
+pub use lines::{LineFormat, RecordEnds, RowReader, write_csv_head, write_line};
 pub use request::{
     encode_create_table, encode_insert, encode_row_body, parse_create_table, parse_create_table_v0, parse_delete,
     parse_insert, parse_row_body, parse_update,

@@ -85,7 +85,12 @@ fn place_for(
         return Ok(held);
     }
     let place = large.clone().try_acquire_owned();
-    place.map(Some).map_err(|_| Failure::new(Code::Overloaded, "too many large requests are in flight on this node"))
+    place.map(Some).map_err(|_| too_many_large())
+}
+
+/// The refusal where all places for large bodies are taken.
+pub(super) fn too_many_large() -> Failure {
+    Failure::new(Code::Overloaded, "too many large requests are in flight on this node")
 }
 
 /// Whether a request with these headers has a body.

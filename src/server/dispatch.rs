@@ -9,12 +9,12 @@ use futures::{FutureExt as _, Stream};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::upgrade::OnUpgrade;
 use hyper::{HeaderMap, Method};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use warp::reply::Response;
 
 use super::body::{self, Received};
-use super::handlers::{cluster, peer, read, search, write};
+use super::handlers::{cluster, export, import, peer, read, search, write};
 use super::listen::Unusual;
 use super::meter::Meter;
 use super::params::Params;
@@ -125,7 +125,7 @@ impl App {
         let params = Params::parse(&request.query, route.params)?;
         check_headers(route, &request.headers)?;
         let received = match route.body {
-            BodyKind::Nothing => Received::default(),
+            BodyKind::Nothing | BodyKind::Lines => Received::default(),
             BodyKind::Json | BodyKind::JsonOrForm => {
                 let received = body::receive(&mut request.body, &request.headers, &self.limits, &self.large).await?;
                 *consumed = true;
@@ -137,7 +137,15 @@ impl App {
         let headers = std::mem::take(&mut request.headers);
         let upgrade = request.upgrade.take();
         let ask = Ask { table, row_id, params, headers, body: received.bytes.clone(), deadline, upgrade };
+        if route.body == BodyKind::Lines {
+            return import::import(self, ask, &mut request.body, consumed).await;
+        }
         self.route(route.endpoint, ask).await
+    }
+
+    /// A place among the requests with large bodies, for one whose body is a stream.
+    pub(super) fn large_body(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        self.large.clone().try_acquire_owned().map_err(|_| body::too_many_large())
     }
 
     /// Counts a request in, or refuses it.
@@ -167,6 +175,9 @@ impl App {
             Endpoint::SearchV0 => search::search_v0(self, ask).await,
             Endpoint::CreateTableV0 => write::create_table(self, ask, parse_create_table_v0).await,
             Endpoint::Rows => search::rows(self, ask).await,
+            // It reads its own body: `handle`.
+            Endpoint::Import => Err(Failure::internal("an import came without its stream")),
+            Endpoint::Export => export::export(self, ask).await,
             Endpoint::ListTables => read::tables(self, ask).await,
             Endpoint::CreateTable => write::create_table(self, ask, parse_create_table).await,
             Endpoint::DescribeTable => read::table(self, ask).await,

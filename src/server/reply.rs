@@ -32,7 +32,7 @@ pub(super) fn status(code: Code) -> u16 {
         Code::RevisionMismatch => 412,
         Code::TooLarge => 413,
         Code::UnsupportedMediaType => 415,
-        Code::UnknownColumn | Code::TypeMismatch => 422,
+        Code::BadLine | Code::UnknownColumn | Code::TypeMismatch => 422,
         Code::Overloaded => 429,
         Code::Internal => 500,
         Code::NoLeader | Code::ShuttingDown => 503,
@@ -86,6 +86,17 @@ pub(super) fn tagged(mut response: Response, revision: u64) -> Response {
     if let Ok(tag) = HeaderValue::try_from(format!("\"{revision}\"")) {
         response.headers_mut().insert(ETAG, tag);
     }
+    response
+}
+
+/// The answer for an import that stopped after so many rows: the failure's, with `"rows"` beside the error.
+pub(super) fn failure_with_rows(failure: &Failure, rows: u64) -> Response {
+    let mut body = encode_failure(failure, true);
+    if body.pop() == Some(b'}') {
+        body.extend_from_slice(format!(",\"rows\":{rows}}}").as_bytes());
+    }
+    let mut response = self::failure(failure, true);
+    *response.body_mut() = Bytes::from(body).into();
     response
 }
 

@@ -14,6 +14,17 @@ use crate::protocol::idempotency_key;
 /// The header that names a write, so that it can be sent again.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// What bodies of lines are called, also by clients that do not say what they send.
+const LINE_TYPES: [&[u8]; 7] = [
+    b"application/x-ndjson",
+    b"application/jsonl",
+    b"application/json-lines",
+    b"text/csv",
+    b"text/plain",
+    b"application/octet-stream",
+    b"application/x-www-form-urlencoded",
+];
+
 /// A request whose route, parameters and body have been read.
 pub(super) struct Ask {
     /// The route's table, decoded; empty where it has none.
@@ -70,7 +81,9 @@ pub(super) fn check_headers(route: &Route, headers: &HeaderMap) -> Result<(), Fa
     if route.body == BodyKind::Nothing {
         return Ok(());
     }
-    let refuse = |what: String| Err(Failure::new(Code::UnsupportedMediaType, what).hint("send application/json"));
+    let lines = route.body == BodyKind::Lines;
+    let hint = if lines { "send application/x-ndjson or text/csv" } else { "send application/json" };
+    let refuse = |what: String| Err(Failure::new(Code::UnsupportedMediaType, what).hint(hint));
     match single(headers, &CONTENT_ENCODING)? {
         None => {}
         Some(coding) if coding.eq_ignore_ascii_case(b"identity") => {}
@@ -82,8 +95,11 @@ pub(super) fn check_headers(route: &Route, headers: &HeaderMap) -> Result<(), Fa
     if kind.eq_ignore_ascii_case(b"application/json") || form {
         return Ok(());
     }
+    if lines && LINE_TYPES.iter().any(|known| kind.eq_ignore_ascii_case(known)) {
+        return Ok(());
+    }
     let shown: String = String::from_utf8_lossy(kind).chars().take(80).flat_map(char::escape_debug).collect();
-    refuse(format!("the body is \"{shown}\", not JSON"))
+    refuse(format!("the body is \"{shown}\", not {}", if lines { "lines of JSON or CSV" } else { "JSON" }))
 }
 
 impl Ask {
@@ -93,6 +109,16 @@ impl Ask {
     /// `bad_request` for what is no key.
     pub(super) fn key(&self, write: &Write) -> Result<Option<IdempotencyKey>, Failure> {
         single(&self.headers, &IDEMPOTENCY_KEY)?.map(|key| idempotency_key(key, write)).transpose()
+    }
+
+    /// The request's idempotency key as it was given, if it has one.
+    ///
+    /// # Errors
+    /// `bad_request` where there is more than one, or it is no text.
+    pub(super) fn key_text(&self) -> Result<Option<String>, Failure> {
+        let text =
+            |key: &[u8]| std::str::from_utf8(key).map(String::from).map_err(|_| bad("the idempotency key is no text"));
+        single(&self.headers, &IDEMPOTENCY_KEY)?.map(text).transpose()
     }
 
     /// The condition of a write to one row: `If-Match: "<rev>"` or, for a PUT, `If-None-Match: *`.

@@ -13,6 +13,8 @@ pub(super) enum Endpoint {
     SearchV0,
     CreateTableV0,
     Rows,
+    Import,
+    Export,
     ListTables,
     CreateTable,
     DescribeTable,
@@ -37,6 +39,8 @@ pub(super) enum BodyKind {
     Json,
     /// JSON, also under the content type that `curl -d` says, as users of the first version do.
     JsonOrForm,
+    /// Lines of rows, read by the handler as they arrive.
+    Lines,
 }
 
 /// One route.
@@ -55,6 +59,8 @@ pub(super) struct Route {
 }
 
 const ROW: &str = "/v1/tables/{table}/rows/{id}";
+const IMPORT: &str = "/v1/tables/{table}/import";
+const IMPORT_PARAMS: &[&str] = &["format", "on_conflict", "id", "first_line", "dry_run"];
 const TABLE: &str = "/v1/tables/{table}";
 
 const fn get(endpoint: Endpoint, path: &'static str, params: &'static [&'static str]) -> Route {
@@ -66,7 +72,7 @@ const fn write(endpoint: Endpoint, method: &'static str, path: &'static str, bod
 }
 
 /// Every route, the busiest first; in the order of `Endpoint`.
-pub(super) static ROUTES: [Route; 23] = [
+pub(super) static ROUTES: [Route; 25] = [
     get(Endpoint::GetRow, ROW, &[]),
     write(Endpoint::PutRow, "PUT", ROW, BodyKind::Json),
     write(Endpoint::PatchRow, "PATCH", ROW, BodyKind::Json),
@@ -77,6 +83,8 @@ pub(super) static ROUTES: [Route; 23] = [
     get(Endpoint::SearchV0, "/search", &["table", "column", "value"]),
     write(Endpoint::CreateTableV0, "POST", "/create_table", BodyKind::JsonOrForm),
     get(Endpoint::Rows, "/v1/tables/{table}/rows", &["filter", "columns", "order", "limit", "cursor", "explain"]),
+    Route { params: IMPORT_PARAMS, ..write(Endpoint::Import, "POST", IMPORT, BodyKind::Lines) },
+    get(Endpoint::Export, "/v1/tables/{table}/export", &["format", "filter"]),
     get(Endpoint::ListTables, "/v1/tables", &[]),
     write(Endpoint::CreateTable, "POST", "/v1/tables", BodyKind::Json),
     get(Endpoint::DescribeTable, TABLE, &[]),

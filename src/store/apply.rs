@@ -3,10 +3,12 @@
 //! Each write first checks all that may refuse it and changes the batch only then, so a refused
 //! write leaves no trace.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::{
-    Answer, Applied, Cell, ColumnSpec, Effect, Failure, Proposal, PutMode, RowKey, Table, Value, When, Write,
+    Answer, Applied, Cell, ColumnSpec, Counts, Effect, Failure, OnConflict, Proposal, PutMode, PutRow, RowKey, Table,
+    Value, When, Write,
 };
 
 use super::StoreError;
@@ -49,7 +51,7 @@ pub(super) fn apply(catalog: &mut Catalog, batch: &mut Batch<'_>, proposal: &Pro
     Ok(answer)
 }
 
-fn apply_write(catalog: &mut Catalog, batch: &mut Batch<'_>, write: &Write) -> Result<Answer, StoreError> {
+pub(super) fn apply_write(catalog: &mut Catalog, batch: &mut Batch<'_>, write: &Write) -> Result<Answer, StoreError> {
     let revision = catalog.counters.revision + 1;
     let mut step = Step { catalog, batch, revision };
     let outcome = match write {
@@ -57,6 +59,7 @@ fn apply_write(catalog: &mut Catalog, batch: &mut Batch<'_>, write: &Write) -> R
         Write::DropTable { name } => step.drop_table(name),
         Write::Put { table, row_id, cells, mode, when } => step.put(table, row_id, cells, *mode, *when),
         Write::Delete { table, row_id, when } => step.delete(table, row_id, *when),
+        Write::PutRows { table, columns, rows, on_conflict } => step.put_rows(table, columns, rows, *on_conflict),
     };
     match outcome {
         Ok(effect) => {
@@ -146,6 +149,40 @@ impl Step<'_, '_> {
         Ok(Effect::Deleted)
     }
 
+    fn put_rows(&mut self, name: &str, columns: &[String], rows: &[PutRow], way: OnConflict) -> Result<Effect, Stop> {
+        let table = self.table(name)?;
+        let columns: Vec<Result<usize, Failure>> = columns.iter().map(|column| table.column(column)).collect();
+        // Aside until the last row has passed, as a refused row refuses all.
+        let mut records: HashMap<Vec<u8>, Vec<u8>> = HashMap::with_capacity(rows.len());
+        let mut counts = Counts::default();
+        for row in rows {
+            let at_line = |failure: Failure| failure.at_line(row.line);
+            let key = RowKey::new(&table, &row.row_id).map_err(at_line)?;
+            let place = keys::row(table.id, &key);
+            let there = records.contains_key(&place) || self.batch.get(&place)?.is_some();
+            match (there, way) {
+                (false, _) => counts.inserted += 1,
+                (true, OnConflict::Replace) => counts.replaced += 1,
+                (true, OnConflict::Skip) => {
+                    counts.skipped += 1;
+                    continue;
+                }
+                (true, OnConflict::Error) => return Err(at_line(refusals::import_exists(name, &row.row_id)).into()),
+            }
+            let values = values(&table, &columns, &key, row).map_err(at_line)?;
+            let record = encode_row(self.batch.file(), &table, self.revision, &values)?;
+            if record.len() > refusals::MAX_ROW_BYTES {
+                return Err(at_line(refusals::too_large(name, &row.row_id, record.len())).into());
+            }
+            records.insert(place, record);
+        }
+        for (place, record) in records {
+            self.batch.put(place, record);
+        }
+        self.catalog.count(name, |rows| rows.saturating_add(counts.inserted));
+        Ok(Effect::Imported(counts))
+    }
+
     fn table(&self, name: &str) -> Result<Arc<Table>, Failure> {
         let tables = &self.catalog.tables;
         match tables.get(name) {
@@ -157,4 +194,20 @@ impl Step<'_, '_> {
     fn row(&self, place: &[u8]) -> Result<Option<RowRecord>, StoreError> {
         self.batch.get(place)?.map(|record| decode(self.batch.file(), &record)).transpose()
     }
+}
+
+/// The values of a row of an import, in the table's column order; `columns` are the positions of the cells' columns.
+fn values(
+    table: &Table,
+    columns: &[Result<usize, Failure>],
+    key: &RowKey,
+    row: &PutRow,
+) -> Result<Vec<Value>, Failure> {
+    let id = key.id(table);
+    let mut values = vec![Value::Null; table.columns.len()];
+    for (column, cell) in &row.cells {
+        let place = columns.get(*column as usize).ok_or_else(refusals::no_such_cell)?.clone()?;
+        table.fill_one(&id, place, cell.clone(), &mut values)?;
+    }
+    Ok(values)
 }

@@ -29,6 +29,16 @@ pub(super) fn row_exists(table: &str, row_id: &str) -> Failure {
     Failure::new(Code::RowExists, message).hint("change it with update, or replace it with PUT (--upsert)")
 }
 
+pub(super) fn import_exists(table: &str, row_id: &str) -> Failure {
+    let message = format!("row \"{row_id}\" already exists in table \"{table}\"; nothing was written");
+    Failure::new(Code::RowExists, message)
+        .hint("--on-conflict skip leaves such rows as they are, replace replaces them")
+}
+
+pub(super) fn no_such_cell() -> Failure {
+    Failure::new(Code::BadRequest, "a cell belongs to no column; nothing was written")
+}
+
 pub(super) fn row_not_found(table: &str, row_id: &str, undone: &str) -> Failure {
     let message = format!("row \"{row_id}\" does not exist in table \"{table}\"; nothing was {undone}");
     Failure::new(Code::RowNotFound, message)

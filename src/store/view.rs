@@ -2,10 +2,11 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::model::{Failure, KeyRange, Row, RowKey, Table};
+use crate::model::{Answer, Failure, KeyRange, Row, RowKey, Table, Write};
 
 use super::StoreError;
-use super::catalog::{read_count, read_tables};
+use super::apply::apply_write;
+use super::catalog::{Batch, Catalog, read_count, read_tables};
 use super::export::{Export, Live};
 use super::keys;
 use super::records::{Marks, decode};
@@ -56,6 +57,15 @@ impl View {
         }
         let known = read_tables(&self.snapshot)?;
         Ok(Err(refusals::table_not_found(name, known.iter().map(|table| table.name.as_str()))))
+    }
+
+    /// What `write` would be answered now; nothing changes.
+    ///
+    /// # Errors
+    /// The store's file cannot be read, or is damaged.
+    pub fn rehearse(&self, write: &Write) -> Result<Answer, StoreError> {
+        let mut catalog = Catalog::load(&self.snapshot)?;
+        apply_write(&mut catalog, &mut Batch::new(&self.snapshot), write)
     }
 
     /// All tables with their numbers of rows, by name.

@@ -2,7 +2,9 @@
 
 pub(crate) mod delete;
 pub(crate) mod demo;
+pub(crate) mod export;
 pub(crate) mod get;
+pub(crate) mod import;
 pub(crate) mod insert;
 pub(crate) mod search;
 pub(crate) mod serve;

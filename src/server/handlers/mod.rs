@@ -4,6 +4,8 @@
 //! A handler gets a request that has been read and checked; it knows no sockets and no statuses of failures.
 
 pub(super) mod cluster;
+pub(super) mod export;
+pub(super) mod import;
 pub(super) mod peer;
 pub(super) mod read;
 pub(super) mod scan;

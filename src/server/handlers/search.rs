@@ -121,7 +121,7 @@ fn positions(table: &Table, columns: &str) -> Result<Vec<usize>, Failure> {
 }
 
 /// The rows that may pass, those after `after`, in the order in which they lie.
-fn candidates(group: &Group, view: &View, table: &Table, access: Access, after: Option<&RowKey>) -> Rows {
+pub(super) fn candidates(group: &Group, view: &View, table: &Table, access: Access, after: Option<&RowKey>) -> Rows {
     let range = match access {
         Access::Point(mut keys) => {
             keys.retain(|key| after.is_none_or(|after| key > after));

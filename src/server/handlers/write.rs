@@ -18,7 +18,9 @@ pub(in super::super) async fn row_v0(
     let write = parse(&ask.body)?;
     let (table, row_id) = match &write {
         Write::Put { table, row_id, .. } | Write::Delete { table, row_id, .. } => (table.clone(), row_id.clone()),
-        Write::CreateTable { name, .. } | Write::DropTable { name } => (name.clone(), String::new()),
+        Write::CreateTable { name, .. } | Write::DropTable { name } | Write::PutRows { table: name, .. } => {
+            (name.clone(), String::new())
+        }
     };
     let applied = apply(app, &ask, write).await?;
     Ok(written(status, &table, Some(&row_id), applied.revision))

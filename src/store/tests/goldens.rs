@@ -10,8 +10,8 @@ use std::fmt::Write as _;
 use goldenscript::{Argument, Command, Context};
 
 use crate::model::{
-    Answer, Applied, Cell, ColumnSpec, Effect, Failure, IdempotencyKey, Proposal, PutMode, Row, RowKey, Value, When,
-    Write,
+    Answer, Applied, Cell, ColumnSpec, Counts, Effect, Failure, IdempotencyKey, OnConflict, Proposal, PutMode, PutRow,
+    Row, RowKey, Value, When, Write,
 };
 
 use super::super::{Marks, Store};
@@ -154,8 +154,22 @@ fn parse_write(command: &Command, context: &Context, words: &[&str]) -> Result<W
         ("replace", [table, row_id]) => put(table, row_id, PutMode::Replace),
         ("update", [table, row_id]) => put(table, row_id, PutMode::Update),
         ("delete", [table, row_id]) => Ok(Write::Delete { table: table.to_string(), row_id: row_id.to_string(), when }),
+        // import TABLE error|skip|replace a,b "ID: x,y" …: one row a word, its line is its place.
+        ("import", [table, way, columns, rows @ ..]) => {
+            let way = OnConflict::NAMES.iter().find(|(name, _)| name == way).ok_or("no such way")?.1;
+            let columns = columns.split(',').map(String::from).collect();
+            let rows: Result<Vec<PutRow>, String> = rows.iter().zip(1..).map(|(word, line)| row(word, line)).collect();
+            Ok(Write::PutRows { table: table.to_string(), columns, rows: rows?, on_conflict: way })
+        }
         (name, _) => Err(format!("{name} is no command, or has other arguments").into()),
     }
+}
+
+fn row(word: &str, line: u64) -> Result<PutRow, String> {
+    let (row_id, cells) = word.split_once(": ").unwrap_or((word, ""));
+    let cells = cells.split(',').zip(0..).filter(|(text, _)| !text.is_empty());
+    let cells = cells.map(|(text, index)| (index, Cell::Text(text.into()))).collect();
+    Ok(PutRow { line, row_id: row_id.into(), cells })
 }
 
 fn show_answer(answer: &Answer) -> String {
@@ -169,6 +183,9 @@ fn show_answer(answer: &Answer) -> String {
         Effect::Inserted => "inserted",
         Effect::Updated => "updated",
         Effect::Deleted => "deleted",
+        Effect::Imported(Counts { inserted, replaced, skipped }) => {
+            return format!("{inserted} inserted, {replaced} replaced, {skipped} skipped, revision {revision}\n");
+        }
     };
     format!("{did}, revision {revision}\n")
 }
@@ -199,4 +216,4 @@ macro_rules! scripts {
     };
 }
 
-scripts! { tables rows types order conditions refusals idempotency expiry drops }
+scripts! { tables rows types order conditions refusals idempotency expiry drops imports }

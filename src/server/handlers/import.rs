@@ -1,0 +1,296 @@
+//! Owns the import of rows from a stream of lines: cut into batches, each one write, one after the other.
+//!
+//! No more than a batch is held in memory: the next is read while the one before is proposed, and
+//! then the stream waits. Batches are cut by the lines alone, so that the same stream sent again
+//! under the same key gives the same batches, and each takes effect once.
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::{Stream, StreamExt as _};
+use hyper::header::CONTENT_TYPE;
+use tokio::time::{Instant, timeout};
+use warp::reply::Response;
+
+use super::super::dispatch::App;
+use super::super::reply::{self, at_revision, encoded};
+use super::super::request::Ask;
+use super::read::{blocking, unreadable};
+use crate::model::{Applied, Code, Counts, Effect, Failure, Fate, OnConflict, PutRow, Write};
+use crate::protocol::{Imported, LineFormat, RecordEnds, RowReader};
+use crate::replication::ReadWant;
+
+/// How many rows make a batch, and how many bytes of lines.
+const BATCH_ROWS: usize = 1_000;
+const BATCH_BYTES: usize = 256 << 10;
+
+/// `POST /v1/tables/{table}/import?format=&on_conflict=&id=&first_line=&dry_run=`.
+pub(in super::super) async fn import<S, B, E>(
+    app: &App,
+    ask: Ask,
+    body: &mut S,
+    consumed: &mut bool,
+) -> Result<Response, Failure>
+where
+    S: Stream<Item = Result<B, E>> + Unpin,
+    B: Buf,
+{
+    let _place = app.large_body()?;
+    let format = format(&ask)?;
+    let on_conflict = on_conflict(&ask)?;
+    let dry = ask.params.get("dry_run").map(truth).transpose()?.unwrap_or(false);
+    let first_line = ask.params.number("first_line")?;
+    let view = app.group.read(ReadWant::default(), ask.deadline).await?;
+    let table = view.table(&ask.table).map_err(unreadable(&app.group))??;
+    let reader = RowReader::new(format, table, ask.params.get("id"));
+    let lines = Lines::new(body, format, app, first_line);
+    let source = Batches { columns: reader.columns(), lines, reader, on_conflict, held: None, first: 0 };
+    // The key of a request that brought none is its own: a batch may then be repeated, the request not.
+    let key = ask.key_text()?.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let mut run = Run { app, ask: &ask, dry, key, batches: 0, counts: Counts::default(), revision: view.revision() };
+    drop(view);
+    match run.all(source).await {
+        Ok(()) => {
+            *consumed = true;
+            let answer = Imported::new(&ask.table, run.counts, run.revision);
+            Ok(at_revision(encoded(200, &answer)?, run.revision))
+        }
+        Err(failure) => Ok(run.stopped(failure)),
+    }
+}
+
+fn bad(message: String) -> Failure {
+    Failure::new(Code::BadRequest, message)
+}
+
+/// The format that the request names, or else the one of its content type.
+fn format(ask: &Ask) -> Result<LineFormat, Failure> {
+    if let Some(name) = ask.params.get("format") {
+        return LineFormat::parse(name);
+    }
+    let kind = ask.headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let csv =
+        kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().eq_ignore_ascii_case(b"text/csv");
+    Ok(if csv { LineFormat::Csv } else { LineFormat::Jsonl })
+}
+
+fn on_conflict(ask: &Ask) -> Result<OnConflict, Failure> {
+    let Some(word) = ask.params.get("on_conflict") else { return Ok(OnConflict::Error) };
+    let known = OnConflict::NAMES.iter().find(|(name, _)| *name == word);
+    known.map(|(_, way)| *way).ok_or_else(|| {
+        let shown: String = word.chars().take(40).flat_map(char::escape_debug).collect();
+        bad(format!("parameter \"on_conflict\" is \"{shown}\"")).hint("it is error, skip or replace")
+    })
+}
+
+fn truth(word: &str) -> Result<bool, Failure> {
+    match word {
+        "" | "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err(bad("parameter \"dry_run\" is neither true nor false".into())),
+    }
+}
+
+/// The lines of a body, as they arrive.
+struct Lines<'a, S> {
+    body: &'a mut S,
+    ends: RecordEnds,
+    buffer: BytesMut,
+    /// How much of the buffer has been searched for the end of a record.
+    searched: usize,
+    ended: bool,
+    /// The line at which the next record begins.
+    line: u64,
+    /// The line at which the rows begin, where a header of CSV stands apart from them.
+    first_line: Option<u64>,
+    longest: usize,
+    patience: std::time::Duration,
+}
+
+impl<'a, S, B, E> Lines<'a, S>
+where
+    S: Stream<Item = Result<B, E>> + Unpin,
+    B: Buf,
+{
+    fn new(body: &'a mut S, format: LineFormat, app: &App, first_line: Option<u64>) -> Lines<'a, S> {
+        let (line, first_line) = match format {
+            LineFormat::Jsonl => (first_line.unwrap_or(1), None),
+            LineFormat::Csv => (1, first_line),
+        };
+        Lines {
+            body,
+            ends: RecordEnds::new(format),
+            buffer: BytesMut::new(),
+            searched: 0,
+            ended: false,
+            line,
+            first_line,
+            longest: app.limits.body,
+            patience: app.limits.progress,
+        }
+    }
+
+    /// The next record and the line at which it begins.
+    async fn next(&mut self) -> Result<Option<(u64, Bytes)>, Failure> {
+        loop {
+            if let Some(more) = self.ends.next(&self.buffer[self.searched..]) {
+                let record = self.buffer.split_to(self.searched + more).freeze();
+                self.searched = 0;
+                return Ok(Some(self.count(record)));
+            }
+            self.searched = self.buffer.len();
+            if self.searched > self.longest {
+                let failure = Failure::new(Code::TooLarge, format!("it is longer than {} bytes", self.longest));
+                return Err(failure.at_line(self.line));
+            }
+            if self.ended {
+                let record = self.buffer.split().freeze();
+                self.searched = 0;
+                return Ok((!record.is_empty()).then(|| self.count(record)));
+            }
+            match timeout(self.patience, self.body.next()).await {
+                Ok(Some(Ok(piece))) => self.buffer.extend_from_slice(&take(piece)),
+                Ok(None) => self.ended = true,
+                Ok(Some(Err(_))) => return Err(bad("the body broke off before its end".into())),
+                Err(_) => return Err(Failure::new(Code::Timeout, "the body did not arrive in time")),
+            }
+        }
+    }
+
+    fn count(&mut self, record: Bytes) -> (u64, Bytes) {
+        let line = self.line;
+        self.line = match self.first_line.take() {
+            Some(first) => first,
+            None => line + record.iter().filter(|byte| **byte == b'\n').count() as u64,
+        };
+        (line, record)
+    }
+}
+
+fn take(mut piece: impl Buf) -> Bytes {
+    piece.copy_to_bytes(piece.remaining())
+}
+
+/// The batches that a stream of lines makes.
+struct Batches<'a, S> {
+    columns: Vec<String>,
+    lines: Lines<'a, S>,
+    reader: RowReader,
+    on_conflict: OnConflict,
+    /// The row that was too much for the last batch, with its bytes.
+    held: Option<(PutRow, usize)>,
+    /// The line at which the batch begins that was read last.
+    first: u64,
+}
+
+impl<S, B, E> Batches<'_, S>
+where
+    S: Stream<Item = Result<B, E>> + Unpin,
+    B: Buf,
+{
+    async fn next(&mut self, table: &str) -> Result<Option<Write>, Failure> {
+        let mut rows: Vec<PutRow> = Vec::new();
+        let mut bytes = 0;
+        self.first = self.held.as_ref().map_or(self.lines.line, |(row, _)| row.line);
+        if let Some((row, size)) = self.held.take() {
+            rows.push(row);
+            bytes = size;
+        }
+        while rows.len() < BATCH_ROWS {
+            let Some((line, record)) = self.lines.next().await? else { break };
+            if rows.is_empty() {
+                self.first = line;
+            }
+            let Some(row) = self.reader.read(line, &record)? else { continue };
+            if bytes + record.len() > BATCH_BYTES && !rows.is_empty() {
+                self.held = Some((row, record.len()));
+                break;
+            }
+            bytes += record.len();
+            rows.push(row);
+        }
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let (columns, on_conflict) = (self.columns.clone(), self.on_conflict);
+        Ok(Some(Write::PutRows { table: table.into(), columns, rows, on_conflict }))
+    }
+}
+
+/// An import under way.
+struct Run<'a> {
+    app: &'a App,
+    ask: &'a Ask,
+    dry: bool,
+    key: String,
+    /// How many batches have been proposed.
+    batches: u64,
+    /// What came of those that were answered.
+    counts: Counts,
+    revision: u64,
+}
+
+impl Run<'_> {
+    async fn all<S, B, E>(&mut self, mut source: Batches<'_, S>) -> Result<(), Failure>
+    where
+        S: Stream<Item = Result<B, E>> + Unpin,
+        B: Buf,
+    {
+        let table = self.ask.table.as_str();
+        let mut next = source.next(table).await;
+        loop {
+            let from = source.first;
+            let write = match next {
+                Ok(Some(write)) => write,
+                Ok(None) => return Ok(()),
+                Err(failure) => return Err(rest_out(failure, from)),
+            };
+            // One at a time, or a change of leader could swap two of them.
+            let (applied, read) = tokio::join!(self.apply(write), source.next(table));
+            let Applied { revision, effect } = applied.map_err(|failure| rest_out(failure, from))?;
+            let Effect::Imported(counts) = effect else {
+                return Err(Failure::internal(format!("an import was answered with {effect:?}")));
+            };
+            self.counts.add(counts);
+            if !self.dry {
+                self.revision = revision;
+            }
+            next = read;
+        }
+    }
+
+    async fn apply(&mut self, write: Write) -> Result<Applied, Failure> {
+        self.batches += 1;
+        if self.dry {
+            let view = self.app.group.read(ReadWant::default(), self.deadline()).await?;
+            let group = self.app.group.clone();
+            return blocking(move || view.rehearse(&write).map_err(unreadable(&group))).await?;
+        }
+        let mut key = crate::protocol::idempotency_key(self.key.as_bytes(), &write)?;
+        key.key = format!("{}#{}", key.key, self.batches);
+        self.app.group.propose(write, Some(key), self.deadline()).await
+    }
+
+    /// Each batch has the time that the request asks for.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.ask.params.timeout
+    }
+
+    /// The answer to an import that stopped: the failure, and how many rows went in before.
+    fn stopped(&self, mut failure: Failure) -> Response {
+        let rows = if self.dry { 0 } else { self.counts.rows() };
+        if rows > 0 {
+            // Of the request as a whole "not applied" would be wrong; the message tells what was.
+            failure.fate = Fate::Unknown;
+        }
+        reply::failure_with_rows(&failure, rows)
+    }
+}
+
+/// The failure, saying that the lines from `line` on are not in.
+fn rest_out(mut failure: Failure, line: u64) -> Failure {
+    if failure.fate == Fate::NotApplied {
+        failure.message.push_str(&format!("; lines from {line} on were not imported"));
+    } else {
+        failure.message.push_str(&format!("; it is unknown whether lines from {line} on were imported"));
+    }
+    failure
+}
