@@ -1,7 +1,12 @@
 # One entry for people and CI; `make verify` is what must be green before a change lands.
 CARGO ?= cargo
 
-.PHONY: verify fmt lint test doc fix demo
+# Where `make install` puts things; DESTDIR goes before it all, for those who make packages.
+PREFIX ?= /usr/local
+BINARY ?= $(or $(CARGO_TARGET_DIR),target)/release/ddb
+INSTALL ?= install
+
+.PHONY: verify fmt lint test doc fix demo generate install
 
 verify: fmt lint test doc
 
@@ -23,3 +28,23 @@ fix:
 
 demo:
 	$(CARGO) run --release --locked -- demo
+
+# The man pages, made from the grammar of the commands; a test compares them.
+generate:
+	$(CARGO) run --quiet --locked -- generate man
+
+share = $(DESTDIR)$(PREFIX)/share
+
+install:
+	@test -x "$(BINARY)" || { echo "there is no $(BINARY); build it: $(CARGO) build --release --locked" >&2; exit 1; }
+	$(INSTALL) -d "$(DESTDIR)$(PREFIX)/bin" "$(share)/man/man1" "$(share)/man/man5" \
+		"$(share)/bash-completion/completions" "$(share)/zsh/site-functions" "$(share)/fish/vendor_completions.d" \
+		"$(DESTDIR)$(PREFIX)/lib/systemd/system"
+	$(INSTALL) -m 755 "$(BINARY)" "$(DESTDIR)$(PREFIX)/bin/ddb"
+	$(INSTALL) -m 644 completions/ddb.bash "$(share)/bash-completion/completions/ddb"
+	$(INSTALL) -m 644 completions/_ddb "$(share)/zsh/site-functions/_ddb"
+	$(INSTALL) -m 644 completions/ddb.fish "$(share)/fish/vendor_completions.d/ddb.fish"
+	$(INSTALL) -m 644 man/*.1 "$(share)/man/man1"
+	$(INSTALL) -m 644 man/*.5 "$(share)/man/man5"
+	sed 's|/usr/local|$(PREFIX)|' contrib/ddb@.service > "$(DESTDIR)$(PREFIX)/lib/systemd/system/ddb@.service"
+	chmod 644 "$(DESTDIR)$(PREFIX)/lib/systemd/system/ddb@.service"

@@ -6,7 +6,11 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::commands::{delete, demo, export, get, import, insert, search, serve, status, table, update, verify, wait};
+use super::commands::{
+    completions, config, delete, demo, export, generate, get, help, import, insert, search, serve, status, table,
+    update, verify, wait,
+};
+use super::help::EXIT_CODES;
 use super::print::Format;
 use crate::model::Level;
 use crate::protocol::{parse_duration, parse_level};
@@ -20,24 +24,14 @@ Examples:
   ddb search students grade=A
   ddb status -e http://127.0.0.1:8080";
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done; also a search that found nothing
-  1  server-side or internal error, a failed verify
-  2  usage, bad configuration, confirmation needed (--yes)
-  3  no endpoint could be reached; nothing was sent
-  4  table or row not found; --fail-empty
-  5  already exists; condition not met
-  6  no leader or quorum; nothing was applied, safe to try again
-  7  timed out; the outcome is unknown
-  8  data refused: unknown column, wrong type, a bad import line
-  9  not logged in, or not allowed
-  130 interrupted, 143 terminated";
+const TOPICS: &str = "\
+Topics: ddb help exit-codes|environment|filters|values|config|consistency";
 
 /// A distributed table database: run its nodes, and work with its tables.
 #[derive(Debug, Parser)]
 #[command(name = "ddb", version, max_term_width = 100, arg_required_else_help = true)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXIT_CODES}\n\n{EXAMPLES}"))]
+#[command(after_help = format!("{TOPICS}\n\n{EXAMPLES}"))]
+#[command(after_long_help = format!("Exit codes:\n{EXIT_CODES}\n{TOPICS}\n\n{EXAMPLES}"), disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -52,6 +46,11 @@ pub(crate) enum Command {
     Demo(demo::Args),
     #[command(flatten)]
     Client(ClientCommand),
+    Config(config::Args),
+    Completions(completions::Args),
+    Help(help::Args),
+    #[command(hide = true)]
+    Generate(generate::Args),
 }
 
 /// What to ask a cluster.
@@ -140,14 +139,24 @@ mod tests {
 
     use super::*;
 
+    /// `command` and all below it.
+    fn all(command: &clap::Command) -> Vec<clap::Command> {
+        let below = command.get_subcommands().flat_map(all);
+        std::iter::once(command.clone()).chain(below).collect()
+    }
+
     #[test]
     fn the_commands_are_well_formed_and_their_help_ends_with_examples() {
         Cli::command().debug_assert();
-        let mut command = Cli::command();
-        for sub in command.get_subcommands_mut() {
-            let help = sub.render_long_help().to_string();
-            assert!(help.contains("Examples:\n"), "{} has no examples", sub.get_name());
-            assert!(help.lines().next().is_some_and(|line| line.len() > 20), "{} has no sentence", sub.get_name());
+        let mut root = Cli::command();
+        root.build();
+        for mut command in all(&root) {
+            let help = command.render_long_help().to_string();
+            let first = help.lines().next().unwrap_or_default();
+            assert!(first.split(' ').count() > 2, "{} has no sentence: {first}", command.get_name());
+            let examples = help.split("Examples:\n").nth(1).unwrap_or_default();
+            assert!(!examples.is_empty(), "{} has no examples", command.get_name());
+            assert!(examples.lines().all(|line| line.starts_with("  ddb ")), "{}", command.get_name());
         }
     }
 

@@ -28,7 +28,8 @@ pub(crate) struct Context {
     pub(crate) timeout: Option<Duration>,
     /// Whether to say less.
     pub(crate) quiet: bool,
-    level: Level,
+    /// How fresh reads are.
+    pub(crate) level: Level,
     endpoints: Vec<String>,
     config: Option<PathBuf>,
 }

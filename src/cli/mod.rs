@@ -5,12 +5,17 @@
 //! Results go to stdout, everything else to stderr. This is the only room that prints, and the
 //! only one that names clap and comfy-table.
 //!
-//! Deliberately missing: completion, man pages, the shell.
+//! `complete` answers the shells before anything else of the program runs; `help` owns the topics
+//! and turns the grammar into man pages.
+//!
+//! Deliberately missing: the shell.
 
 mod args;
 mod commands;
+mod complete;
 mod context;
 mod error;
+mod help;
 mod log;
 mod output;
 mod print;

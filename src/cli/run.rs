@@ -8,10 +8,14 @@ use clap::Parser as _;
 use super::args::{Cli, ClientCommand, Command};
 use super::context::Context;
 use super::error::{CliError, exit};
-use super::{commands, output, signals};
+use super::{commands, complete, output, signals};
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
+    // First of all: a shell waits for it, and nothing else is needed for it.
+    if let Some(shell) = std::env::var_os("DDB_COMPLETE").filter(|shell| !shell.is_empty()) {
+        return complete::answer(&shell);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return told(&error),
@@ -39,6 +43,10 @@ fn command(cli: Cli, context: &Context) -> Result<(), CliError> {
     let command = match cli.command {
         Command::Serve(args) => return commands::serve::run(args, &cli.global, context),
         Command::Demo(args) => return commands::demo::run(args, context),
+        Command::Config(args) => return commands::config::run(&args, &cli.global, context),
+        Command::Completions(args) => return commands::completions::run(&args),
+        Command::Help(args) => return commands::help::run(&args),
+        Command::Generate(args) => return commands::generate::run(&args),
         Command::Client(command) => command,
     };
     signals::end_on_signal();

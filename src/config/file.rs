@@ -72,6 +72,11 @@ impl File {
         self.at(self.offset(part), reason)
     }
 
+    /// The line, from 1, in which `part`, a part of this file, begins.
+    pub(super) fn line(&self, part: &str) -> usize {
+        self.text[..self.offset(part)].matches('\n').count() + 1
+    }
+
     /// Where in the text `part`, which borrows from it, begins.
     fn offset(&self, part: &str) -> usize {
         (part.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize).min(self.text.len())

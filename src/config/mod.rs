@@ -6,10 +6,12 @@
 //! Deliberately missing: secrets and TLS.
 
 mod error;
+mod explain;
 mod file;
 mod nodes;
 mod settings;
 
 pub use error::ConfigError;
+pub use explain::Explained;
 pub use nodes::NodeConfig;
 pub use settings::Config;

@@ -35,8 +35,8 @@ enum Rule {
 }
 
 /// One setting: its key in the file, its variable, its default, its rule.
-struct Setting {
-    key: &'static str,
+pub(super) struct Setting {
+    pub(super) key: &'static str,
     variable: &'static str,
     default: &'static str,
     rule: Rule,
@@ -45,7 +45,7 @@ struct Setting {
 /// The longest time a timing may have: an hour.
 const HOUR_MS: u64 = 3_600_000;
 
-const SETTINGS: [Setting; 6] = [
+pub(super) const SETTINGS: [Setting; 6] = [
     Setting { key: "cluster", variable: "DDB_CLUSTER", default: "ddb", rule: Rule::Name },
     Setting { key: "data_dir", variable: "DDB_DATA_DIR", default: "data", rule: Rule::Path },
     Setting { key: "heartbeat_ms", variable: "DDB_HEARTBEAT_MS", default: "100", rule: Rule::Number(1, HOUR_MS) },
@@ -70,12 +70,12 @@ const SETTINGS: [Setting; 6] = [
 ];
 
 /// A setting's value and who said so.
-struct Chosen<'a> {
-    text: String,
-    origin: Origin<'a>,
+pub(super) struct Chosen<'a> {
+    pub(super) text: String,
+    pub(super) origin: Origin<'a>,
 }
 
-enum Origin<'a> {
+pub(super) enum Origin<'a> {
     Default,
     /// The value's text in the file.
     File(&'a str),
@@ -153,12 +153,12 @@ impl Config {
     }
 }
 
-fn environment(name: &str) -> Option<String> {
+pub(super) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The file to read, and whether somebody named it.
-fn path(explicit: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> (PathBuf, bool) {
+pub(super) fn path(explicit: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> (PathBuf, bool) {
     match (explicit, env("DDB_CONFIG")) {
         (Some(path), _) => (path.into(), true),
         (None, Some(path)) => (path.into(), true),
@@ -180,7 +180,7 @@ fn check_keys(file: &File, entries: &[Entry<'_>]) -> Result<(), ConfigError> {
 }
 
 /// The value of a setting: the flag's, else the variable's, else the file's, else the default.
-fn choose<'a>(
+pub(super) fn choose<'a>(
     setting: &Setting,
     file: &'a File,
     entries: &[Entry<'a>],

@@ -8,16 +8,16 @@ use crate::model::Filter;
 use crate::protocol::LineFormat;
 
 const EXAMPLES: &str = "\
-Examples:
-  ddb export students > students.jsonl
-  ddb export students grade=A -o csv > best.csv
-  ddb export students | ddb import pupils -
-
 Formats:
   -o jsonl  an object a line, every value exact; also what is written without -o
   -o csv    a header, then a line a row; null is an empty field, \"\" is empty text
 Rows come by row id. What export writes import reads back as it was; in CSV, values of columns
-without a type come back as text.";
+without a type come back as text.
+
+Examples:
+  ddb export students > students.jsonl
+  ddb export students grade=A -o csv > best.csv
+  ddb export students | ddb import pupils -";
 
 /// Export the rows of a table as JSON Lines or CSV.
 #[derive(Debug, clap::Args)]

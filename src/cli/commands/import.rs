@@ -17,19 +17,19 @@ use crate::protocol::{Imported, LineFormat};
 const PIECE_TIME: Duration = Duration::from_secs(60);
 
 const EXAMPLES: &str = "\
-Examples:
-  ddb import flights flights.csv --id flight
-  ddb import students students.jsonl --on-conflict replace
-  ddb export students | ddb import pupils - --format jsonl
-  ddb import students new.csv --dry-run
-
 Files:
   JSON Lines  an object a line: {\"id\":1,\"name\":\"Ahmed\"}; values keep their types
   CSV         a header names the columns; text is made to fit the columns' types;
               an empty field is null, \"\" is empty text
 The row id is the column id, or row_id where the table declares no id; --id names another.
 Rows go in in order, in batches that are all or nothing: at a bad line the import stops, and the
-error says from which line on nothing was imported.";
+error says from which line on nothing was imported.
+
+Examples:
+  ddb import flights flights.csv --id flight
+  ddb import students students.jsonl --on-conflict replace
+  ddb export students | ddb import pupils - --format jsonl
+  ddb import students new.csv --dry-run";
 
 /// Import rows from a file of CSV or JSON Lines.
 #[derive(Debug, clap::Args)]

@@ -1,9 +1,13 @@
 //! The commands, a file each: its arguments, what they mean, what is shown.
 
+pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod export;
+pub(crate) mod generate;
 pub(crate) mod get;
+pub(crate) mod help;
 pub(crate) mod import;
 pub(crate) mod insert;
 pub(crate) mod search;

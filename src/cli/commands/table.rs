@@ -22,6 +22,21 @@ Examples:
   ddb table create students id name grade
   ddb table create people id:int name:text born:timestamp --if-not-exists";
 
+const LIST_EXAMPLES: &str = "\
+Examples:
+  ddb table list
+  ddb table list -o jsonl";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  ddb table show students
+  ddb table show students -o json";
+
+const DROP_EXAMPLES: &str = "\
+Examples:
+  ddb table drop students
+  ddb table drop students --yes --if-exists";
+
 /// Create, list, show and drop tables.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -32,7 +47,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Create a table
+    /// Create a table with its columns
     #[command(after_help = CREATE_EXAMPLES)]
     Create {
         /// Its name
@@ -44,14 +59,17 @@ enum Command {
         #[arg(long)]
         if_not_exists: bool,
     },
-    /// List the tables
+    /// List the tables of the cluster
+    #[command(after_help = LIST_EXAMPLES)]
     List,
     /// Show the columns of a table
+    #[command(after_help = SHOW_EXAMPLES)]
     Show {
         /// Its name
         name: String,
     },
     /// Drop a table with all its rows
+    #[command(after_help = DROP_EXAMPLES)]
     Drop {
         /// Its name
         name: String,

@@ -1,0 +1,65 @@
+//! `ddb config`: shows what the options, the variables and the configuration come to.
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _};
+
+use crate::cli::args::{Cli, Global};
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::print::{View, text};
+use crate::config::{Config, Explained};
+
+const EXAMPLES: &str = "\
+Examples:
+  ddb config show
+  ddb config show --config /etc/ddb/config.json -o json";
+
+/// Show the configuration.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Show every value and where it comes from
+    #[command(after_help = EXAMPLES)]
+    Show,
+}
+
+pub(crate) fn run(args: &Args, global: &Global, context: &Context) -> Result<(), CliError> {
+    let Command::Show = args.command;
+    let mut values = options();
+    match Config::explain(global.config.as_deref())? {
+        Some(told) => values.extend(told),
+        None => context.note("there is no ./config.json, and no other is named: these are the options alone"),
+    }
+    let row = |value: Explained| vec![text(value.key), text(value.value), text(value.origin)];
+    context.show(&View::list(&["key", "value", "origin"], values.into_iter().map(row).collect()))
+}
+
+/// The global options that have a value, read again for who gave it.
+fn options() -> Vec<Explained> {
+    let command = Cli::command();
+    let Ok(matches) = command.clone().try_get_matches_from(std::env::args_os()) else { return Vec::new() };
+    let mut deepest = &matches;
+    while let Some((_, below)) = deepest.subcommand() {
+        deepest = below;
+    }
+    let global = |arg: &&clap::Arg| arg.is_global_set();
+    command.get_arguments().filter(global).filter_map(|arg| option(arg, deepest)).collect()
+}
+
+fn option(arg: &clap::Arg, matches: &ArgMatches) -> Option<Explained> {
+    let id = arg.get_id().as_str();
+    let origin = match matches.value_source(id)? {
+        ValueSource::DefaultValue => "default".into(),
+        ValueSource::EnvVariable => arg.get_env()?.to_string_lossy().into_owned(),
+        _ => format!("--{id}"),
+    };
+    let words: Vec<_> = matches.get_raw(id)?.map(|word| word.to_string_lossy()).collect();
+    let value = if words.is_empty() { "true".into() } else { words.join(",") };
+    Some(Explained { key: id.into(), value, origin })
+}
