@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::args::{ColorChoice, Global};
 use super::error::{CliError, usage};
 use super::output;
-use super::print::{Format, Look, Style, View, escape};
+use super::print::{Format, Style, View, escape};
 use crate::client::{Client, Endpoint};
 use crate::config::Config;
 use crate::model::Level;
@@ -94,10 +94,15 @@ impl Context {
     /// # Errors
     /// It could not be written.
     pub(crate) fn show(&self, view: &View) -> Result<(), CliError> {
-        if self.quiet && self.format == Format::Table && matches!(view.look, Look::Sentence(_)) {
-            return Ok(());
-        }
         output::result(&view.render(self.format, self.style))
+    }
+
+    /// Shows what was done; who asked for quiet hears of it only where a program reads it.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub(crate) fn done(&self, view: &View) -> Result<(), CliError> {
+        if self.quiet && self.format == Format::Table { Ok(()) } else { self.show(view) }
     }
 
     /// Says something about what was done, on stderr.

@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let mut first_error = None;
     while let Some(answer) = answers.next().await {
         match answer {
-            Ok(written) => context.show(&written::row("deleted", "from", &written))?,
+            Ok(written) => context.done(&written::row("deleted", "from", &written))?,
             Err(error) if is_absent(&error) && args.if_exists => {}
             Err(error) => {
                 stopped.set(!is_absent(&error));

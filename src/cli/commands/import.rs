@@ -70,7 +70,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let mut progress = Progress::new(context, size);
     let sent = send(&client, &import, Pieces::new(source, format), &file, context, &mut progress).await;
     progress.end();
-    context.show(&told(&sent?, dry_run))
+    context.done(&told(&sent?, dry_run))
 }
 
 async fn send(

@@ -94,7 +94,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
 async fn create(name: &str, columns: &[String], if_not_exists: bool, context: &Context) -> Result<(), CliError> {
     let columns = columns.iter().map(|word| ColumnSpec::parse(word)).collect::<Result<Vec<_>, _>>()?;
     match context.client()?.create_table(name, &columns).await {
-        Ok(created) => context.show(
+        Ok(created) => context.done(
             &View::single(
                 &["table", "columns", "revision"],
                 vec![text(name), words(&columns), number(created.revision)],
@@ -131,7 +131,7 @@ async fn show(name: &str, context: &Context) -> Result<(), CliError> {
 async fn drop(name: &str, yes: bool, if_exists: bool, context: &Context) -> Result<(), CliError> {
     context.confirm(&format!("drop table {name} with all its rows"), yes)?;
     match context.client()?.drop_table(name).await {
-        Ok(Written { table, revision, .. }) => context.show(
+        Ok(Written { table, revision, .. }) => context.done(
             &View::single(&["table", "revision"], vec![text(&table), number(revision)])
                 .look(Look::Sentence(format!("dropped table {table} (revision {revision})"))),
         ),

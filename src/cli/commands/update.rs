@@ -31,5 +31,5 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let cells = values::cells(&args.values)?;
     let when = args.if_revision.map_or(When::Always, When::Revision);
     let put = context.client()?.put(&args.table, &args.row_id, &cells, PutMode::Update, when).await?;
-    context.show(&written::row("updated", "in", &put.written))
+    context.done(&written::row("updated", "in", &put.written))
 }
