@@ -1,4 +1,17 @@
 //! ddb: a distributed table database that people drive from the shell.
+//!
+//! The rooms, and who may use whom (`tests/tidy.rs` holds the arrows):
+//!
+//! ```text
+//! cli → client → protocol → model        cli → server, for `ddb serve`
+//! server → replication, protocol         replication → store → model
+//! ```
+//!
+//! One write, from top to bottom: a route in `server` finds a handler; `protocol` reads the body into a
+//! `model::Write`; `replication::Group::propose` encodes it once and puts it into the leader's log, here or by
+//! way of the leader; a majority syncs it; the applier puts it into the `store` and gives it a revision; the
+//! answer goes back the way the write came, and `server` turns it into a status.
+
 pub mod cli;
 pub mod client;
 pub mod config;
