@@ -197,3 +197,13 @@ fn every_global_option_has_its_variable() {
     let (mut command, _dir) = ddb(&["status", "-e", "127.0.0.1:1"]);
     command.env("DDB_OUTPUT", "json").assert().code(3).stderr(starts_with("{\"error\":").and(ends_with("}\n")));
 }
+
+#[test]
+fn a_usage_error_is_json_where_json_was_asked_for() {
+    for args in [&["-o", "json", "get", "students"][..], &["serch", "t", "--output=jsonl"], &["get", "-ojson"]] {
+        let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_ddb")).args(args).output().expect("ddb runs");
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(2), &b""[..]), "{args:?}");
+        let error: serde_json::Value = serde_json::from_slice(&output.stderr).expect("JSON on stderr");
+        assert!(error["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{error}");
+    }
+}

@@ -8,6 +8,7 @@ use clap::Parser as _;
 use super::args::{Cli, ClientCommand, Command};
 use super::context::Context;
 use super::error::{CliError, exit};
+use super::print::Format;
 use super::{commands, complete, output, signals};
 
 /// Runs the command that the process was started with.
@@ -32,11 +33,35 @@ pub fn run() -> ExitCode {
 
 /// Shows help, the version, or what is wrong with the words.
 fn told(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && wants_json(std::env::args().skip(1), std::env::var("DDB_OUTPUT").ok()) {
+        let said = error.render().to_string();
+        let first = said.split("\n\n").next().unwrap_or_default();
+        let message = first.trim_start_matches("error: ").to_string();
+        let usage = CliError::Usage { message, hint: Some("for more, try --help".into()) };
+        output::remark(&usage.report(Format::Json, false));
+        return exit::USAGE.into();
+    }
     match error.print() {
         Err(gone) if gone.kind() != ErrorKind::BrokenPipe => exit::ERROR.into(),
         _ if error.use_stderr() => exit::USAGE.into(),
         _ => exit::DONE.into(),
     }
+}
+
+/// Whether words that could not be read as a command ask for JSON all the same.
+fn wants_json(words: impl Iterator<Item = String>, variable: Option<String>) -> bool {
+    let mut wanted = variable;
+    let mut after_option = false;
+    for word in words.take_while(|word| word != "--") {
+        let given = word.strip_prefix("--output=").or_else(|| word.strip_prefix("-o").filter(|rest| !rest.is_empty()));
+        match given {
+            Some(format) => wanted = Some(format.trim_start_matches('=').to_string()),
+            None if after_option => wanted = Some(word.clone()),
+            None => {}
+        }
+        after_option = word == "-o" || word == "--output";
+    }
+    matches!(wanted.as_deref(), Some("json" | "jsonl"))
 }
 
 fn command(cli: Cli, context: &Context) -> Result<(), CliError> {
