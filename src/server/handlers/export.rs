@@ -11,14 +11,11 @@ use warp::reply::Response;
 
 use super::super::dispatch::App;
 use super::super::request::Ask;
-use super::read::{blocking, broken, framed, unreadable, view};
-use super::scan::{PIECE, Rows};
-use super::search::candidates;
+use super::read::{broken, framed, unreadable, view};
+use super::scan::{PIECE, Rows, Turn};
+use super::search::{candidates, in_turn};
 use crate::model::{Access, Condition, Failure, Filter, Table};
 use crate::protocol::{LineFormat, write_csv_head, write_line};
-
-/// After how many rows others have their turn, whether they pass or not.
-const SLICE_ROWS: usize = 4_096;
 
 /// `GET /v1/tables/{table}/export?format=&filter=`.
 pub(in super::super) async fn export(app: &App, ask: Ask) -> Result<Response, Failure> {
@@ -36,7 +33,7 @@ pub(in super::super) async fn export(app: &App, ask: Ask) -> Result<Response, Fa
     }
     let lines = Lines { rows, table, conditions, format, done: false };
     // The first piece is made before the answer begins, so that what fails at once is a failure.
-    let (lines, first) = slice(lines, app.scans.clone()).await?;
+    let (lines, first) = slice(lines, &app.scans).await?;
     head.extend_from_slice(&first);
     let pieces = stream::try_unfold((lines, app.scans.clone(), head), |(lines, turns, ready)| async move {
         if !ready.is_empty() {
@@ -44,7 +41,7 @@ pub(in super::super) async fn export(app: &App, ask: Ask) -> Result<Response, Fa
         }
         let (mut lines, mut piece) = (lines, Vec::new());
         while piece.is_empty() && !lines.done {
-            (lines, piece) = slice(lines, turns.clone()).await?;
+            (lines, piece) = slice(lines, &turns).await?;
         }
         Ok::<_, Failure>((!piece.is_empty()).then(|| (Bytes::from(piece), (lines, turns, Vec::new()))))
     });
@@ -70,9 +67,10 @@ struct Lines {
 impl Lines {
     /// Writes lines until a piece is full, others have their turn or the rows are at their end.
     fn piece(&mut self) -> Result<Vec<u8>, Failure> {
+        let turn = Turn::new();
         let mut out = Vec::new();
-        for _ in 0..SLICE_ROWS {
-            if out.len() >= PIECE {
+        for looked in 1.. {
+            if out.len() >= PIECE || turn.is_over(looked) {
                 break;
             }
             let Some(next) = self.rows.get_mut().unwrap_or_else(PoisonError::into_inner).next() else {
@@ -89,12 +87,9 @@ impl Lines {
 }
 
 /// Makes one piece when it is its turn.
-async fn slice(mut lines: Lines, turns: Arc<Semaphore>) -> Result<(Lines, Vec<u8>), Failure> {
-    // The semaphore is never closed; without a turn the slice only runs earlier.
-    let turn = turns.acquire_owned().await.ok();
-    blocking(move || {
+async fn slice(mut lines: Lines, turns: &Arc<Semaphore>) -> Result<(Lines, Vec<u8>), Failure> {
+    in_turn(turns, move || {
         let piece = lines.piece()?;
-        drop(turn);
         Ok((lines, piece))
     })
     .await

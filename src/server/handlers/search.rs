@@ -186,7 +186,7 @@ async fn slice(mut scan: Scan, turns: &Arc<Semaphore>) -> Result<(Scan, Vec<u8>)
 }
 
 /// Does a slice of work when it is its turn.
-async fn in_turn<T: Send + 'static>(
+pub(super) async fn in_turn<T: Send + 'static>(
     turns: &Arc<Semaphore>,
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
