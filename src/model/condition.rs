@@ -1,7 +1,7 @@
 //! Owns what a filter means for the rows of one table: the column found, the word read as its type.
 
 use super::compare::{Word, shown};
-use super::{Code, ColumnType, Failure, Filter, Op, Row, Table, Value};
+use super::{Code, ColumnType, Failure, Filter, Op, Row, Table, Value, excerpt};
 
 /// The most words after `.in=`.
 const MAX_WORDS: usize = 1_000;
@@ -120,7 +120,7 @@ impl Filter {
 }
 
 fn short(text: &str) -> String {
-    text.chars().take(80).flat_map(char::escape_debug).collect()
+    excerpt(text, 80)
 }
 
 impl Condition {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{Code, Failure};
+use super::{Code, Failure, excerpt};
 
 /// How a filter compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Filter {
     /// `bad_filter`, saying what was expected.
     pub fn parse(text: &str) -> Result<Filter, Failure> {
         let bad = |why: String| Err(Failure::new(Code::BadFilter, why).hint(GRAMMAR));
-        let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+        let shown = excerpt(text, 80);
         // Neither a name nor an operator holds a =, so the first one ends them; the rest is the word's.
         let Some(equals) = text.find('=') else {
             return bad(format!("\"{shown}\" is not a filter: it has no ="));
@@ -86,7 +86,7 @@ impl Filter {
             None => (head, ""),
         };
         let Some((_, op)) = Op::SIGNS.iter().find(|(known, _)| known.strip_suffix('=') == Some(sign)) else {
-            let sign: String = sign.chars().take(80).flat_map(char::escape_debug).collect();
+            let sign = excerpt(sign, 80);
             return bad(format!("filter \"{shown}\" uses the operator \"{sign}\", which there is not"));
         };
         if column.is_empty() {

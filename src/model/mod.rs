@@ -28,7 +28,7 @@ pub use cluster::{ClusterStatus, Configured, Leader, NodeDigest, NodeStatus, Rol
 pub use condition::Condition;
 pub use failure::{Code, Failure, Fate};
 pub use filter::{Filter, Op};
-pub use name::{check_name, nearest};
+pub use name::{check_name, excerpt, nearest};
 pub use order::{Order, Standing};
 pub use row::{MAX_ROW_ID, Row, RowKey, check_row_id};
 pub use schema::{Column, ColumnSpec, ColumnType, Table};

@@ -2,6 +2,11 @@
 
 use super::{Code, Failure};
 
+/// What a user sent, as it may stand in a message: escaped, and at most `most` characters of it.
+pub fn excerpt(text: &str, most: usize) -> String {
+    text.chars().take(most).flat_map(char::escape_debug).collect()
+}
+
 /// Checks a table or column name: `^[A-Za-z_][A-Za-z0-9_]{0,62}$`, not starting with `_`.
 ///
 /// `what` is the noun for the message: `table` or `column`.
@@ -10,7 +15,7 @@ use super::{Code, Failure};
 /// `bad_name`, saying which rule is broken.
 pub fn check_name(what: &str, name: &str) -> Result<(), Failure> {
     let bad = |why: &str| {
-        let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+        let shown = excerpt(name, 80);
         Err(Failure::new(Code::BadName, format!("\"{shown}\" is not a {what} name: {why}"))
             .hint("a name is 1 to 63 letters, digits and underscores, and starts with a letter"))
     };

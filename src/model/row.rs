@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Code, ColumnType, Failure, Table, Value};
+use super::{Code, ColumnType, Failure, Table, Value, excerpt};
 
 /// The longest row id, in bytes of UTF-8.
 pub const MAX_ROW_ID: usize = 512;
@@ -77,6 +77,6 @@ pub fn check_row_id(text: &str) -> Result<(), Failure> {
     } else {
         return Ok(());
     };
-    let shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+    let shown = excerpt(text, 80);
     Err(Failure::new(Code::BadName, format!("\"{shown}\" is not a row id: {why}")))
 }

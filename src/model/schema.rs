@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, Code, Failure, Value, check_name, nearest};
+use super::{Cell, Code, Failure, Value, check_name, excerpt, nearest};
 
 /// The most columns a table may have.
 const MAX_COLUMNS: usize = 1_000;
@@ -64,7 +64,7 @@ impl ColumnSpec {
         match ColumnType::NAMES.iter().find(|(known, _)| *known == kind) {
             Some((_, kind)) => Ok(ColumnSpec { name: name.into(), kind: *kind }),
             None => {
-                let shown: String = kind.chars().take(80).flat_map(char::escape_debug).collect();
+                let shown = excerpt(kind, 80);
                 let message = format!("column \"{name}\" has the unknown type \"{shown}\"");
                 let hint = "types are any, text, int, float, bool, json and timestamp";
                 Err(Failure::new(Code::BadRequest, message).hint(hint))
@@ -146,7 +146,7 @@ impl Table {
         if let Some(index) = self.columns.iter().position(|column| column.name == name) {
             return Ok(index);
         }
-        let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+        let shown = excerpt(name, 80);
         let failure = Failure::new(Code::UnknownColumn, format!("table \"{}\" has no column \"{shown}\"", self.name));
         let names: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
         Err(match nearest(name, names.iter().copied()) {

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ColumnType, json::vanishes, time::instant};
+use super::{ColumnType, excerpt, json::vanishes, time::instant};
 
 /// One value of one column: any JSON value, integers with all 64 bits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ fn fit_text(text: String, kind: ColumnType) -> Result<Value, String> {
 /// A value in words, short enough for a message: `text "abc"`, `integer 7`.
 fn describe(value: &Value) -> String {
     let short = |text: &str| -> String {
-        let cut: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+        let cut = excerpt(text, 60);
         if text.chars().count() > 60 { format!("{cut}…") } else { cut }
     };
     match value {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::cells::{Columns, Exact, RowId};
 use super::columns::{self, Declared};
 use super::json::{bad_json, read_object, write_text, write_value};
-use crate::model::{Cell, ColumnSpec, Failure, PutMode, Table, When, Write, check_name, check_row_id};
+use crate::model::{Cell, ColumnSpec, Failure, PutMode, Table, When, Write, check_name, check_row_id, excerpt};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -123,7 +123,7 @@ fn join(data: Option<Columns<Exact>>, text: Option<Columns<String>>) -> Result<V
     if let Some(Columns(words)) = text {
         let names: std::collections::HashSet<&str> = cells.iter().map(|(name, _)| name.as_str()).collect();
         if let Some((name, _)) = words.iter().find(|(name, _)| names.contains(name.as_str())) {
-            let short: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+            let short = excerpt(name, 80);
             return Err(bad_json(&format!("column \"{short}\" stands both in `data` and in `text`")));
         }
         cells.extend(words.into_iter().map(|(name, word)| (name, Cell::Text(word))));

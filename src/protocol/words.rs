@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::model::{Code, Failure, Level, check_name, check_row_id};
+use crate::model::{Code, Failure, Level, check_name, check_row_id, excerpt};
 
 /// What need not be encoded in a path segment or a query value.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -24,7 +24,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, Failure> {
     };
     let seconds = number.parse::<f64>().ok().zip(scale).map(|(number, scale)| number * scale);
     seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(|| {
-        let shown: String = text.chars().take(40).flat_map(char::escape_debug).collect();
+        let shown = excerpt(text, 40);
         Failure::new(Code::BadRequest, format!("\"{shown}\" is not a duration")).hint("write it as 500ms, 5s or 2m")
     })
 }
@@ -43,7 +43,7 @@ pub fn parse_level(text: &str) -> Result<Level, Failure> {
         "linearizable" => Ok(Level::Linearizable),
         "stale" => Ok(Level::Stale),
         _ => {
-            let shown: String = text.chars().take(40).flat_map(char::escape_debug).collect();
+            let shown = excerpt(text, 40);
             Err(Failure::new(Code::BadRequest, format!("\"{shown}\" is not a level"))
                 .hint("levels are linearizable and stale"))
         }
@@ -69,7 +69,7 @@ pub fn encode_segment(name: &str) -> String {
 /// `bad_name` for a broken percent sign or what is not UTF-8.
 pub fn decode_segment(segment: &str) -> Result<String, Failure> {
     let bad = |why: &str| {
-        let shown: String = segment.chars().take(80).flat_map(char::escape_debug).collect();
+        let shown = excerpt(segment, 80);
         Failure::new(Code::BadName, format!("\"{shown}\" is no name: {why}"))
     };
     if !segment.contains('%') {

@@ -21,7 +21,7 @@ use super::params::Params;
 use super::request::{Ask, check_headers, check_host};
 use super::routes::{BodyKind, Endpoint, Found, Route, find};
 use super::{Limits, reply};
-use crate::model::{Code, Failure, PutMode, check_name, check_row_id};
+use crate::model::{Code, Failure, PutMode, check_name, check_row_id, excerpt};
 use crate::protocol::{
     decode_segment, parse_create_table, parse_create_table_v0, parse_delete, parse_insert, parse_update,
 };
@@ -220,7 +220,7 @@ async fn shielded(answer: impl Future<Output = Result<Response, Failure>>) -> Re
 }
 
 fn no_such_path(path: &str) -> Failure {
-    let shown: String = path.chars().take(80).flat_map(char::escape_debug).collect();
+    let shown = excerpt(path, 80);
     Failure::new(Code::NotFound, format!("there is nothing at {shown}")).hint("the API begins at /v1/tables")
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
-use crate::model::{Code, Failure, nearest};
+use crate::model::{Code, Failure, excerpt, nearest};
 use crate::protocol::{parse_duration, parse_level};
 use crate::replication::ReadWant;
 
@@ -96,7 +96,7 @@ fn known(name: &str, own: &'static [&'static str]) -> Result<&'static str, Failu
 }
 
 fn short(text: &str) -> String {
-    text.chars().take(80).flat_map(char::escape_debug).collect()
+    excerpt(text, 80)
 }
 
 /// A name or value of a query, decoded once: `+` is a space, as forms have it.

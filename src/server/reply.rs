@@ -5,7 +5,7 @@ use hyper::StatusCode;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER};
 use warp::reply::Response;
 
-use crate::model::{Code, Failure, Level};
+use crate::model::{Code, Failure, Level, excerpt};
 use crate::protocol::encode_failure;
 
 /// The revision that an answer reflects.
@@ -115,7 +115,7 @@ pub(super) fn failure(failure: &Failure, write: bool) -> Response {
 
 /// The answer for a method that the path does not have.
 pub(super) fn method_not_allowed(method: &str, path: &str, allow: &str, write: bool) -> Response {
-    let shown: String = path.chars().take(80).flat_map(char::escape_debug).collect();
+    let shown = excerpt(path, 80);
     let method: String = method.chars().take(40).collect();
     let what = Failure::new(Code::MethodNotAllowed, format!("{shown} does not take {method}"))
         .hint(format!("it takes {allow}"));

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::params::Params;
 use super::routes::{BodyKind, Endpoint, Route};
-use crate::model::{Code, Failure, IdempotencyKey, When, Write};
+use crate::model::{Code, Failure, IdempotencyKey, When, Write, excerpt};
 use crate::protocol::idempotency_key;
 
 /// The header that names a write, so that it can be sent again.
@@ -98,7 +98,7 @@ pub(super) fn check_headers(route: &Route, headers: &HeaderMap) -> Result<(), Fa
     if lines && LINE_TYPES.iter().any(|known| kind.eq_ignore_ascii_case(known)) {
         return Ok(());
     }
-    let shown: String = String::from_utf8_lossy(kind).chars().take(80).flat_map(char::escape_debug).collect();
+    let shown: String = excerpt(&String::from_utf8_lossy(kind), 80);
     refuse(format!("the body is \"{shown}\", not {}", if lines { "lines of JSON or CSV" } else { "JSON" }))
 }
 

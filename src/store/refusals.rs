@@ -1,13 +1,13 @@
 //! Owns the wording of what a write is refused for. Every replica says the same, byte for byte.
 
-use crate::model::{Code, Failure, When, nearest};
+use crate::model::{Code, Failure, When, excerpt, nearest};
 
 /// The most bytes that a row's record may take.
 pub(super) const MAX_ROW_BYTES: usize = 1 << 20;
 
 /// `known` are the names of the tables there are.
 pub(super) fn table_not_found<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Failure {
-    let shown: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+    let shown = excerpt(name, 80);
     let failure = Failure::new(Code::TableNotFound, format!("table \"{shown}\" does not exist"));
     match nearest(name, known) {
         Some(near) => failure.hint(format!("did you mean \"{near}\"? list them with: ddb table list")),

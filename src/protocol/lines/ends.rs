@@ -1,6 +1,6 @@
 //! Owns the two formats, and where a record of each ends in a stream of bytes.
 
-use crate::model::{Code, Failure};
+use crate::model::{Code, Failure, excerpt};
 
 /// How rows stand in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl LineFormat {
             "jsonl" => Ok(LineFormat::Jsonl),
             "csv" => Ok(LineFormat::Csv),
             _ => {
-                let shown: String = text.chars().take(40).flat_map(char::escape_debug).collect();
+                let shown = excerpt(text, 40);
                 Err(Failure::new(Code::BadRequest, format!("\"{shown}\" is not a format of rows"))
                     .hint("formats are jsonl and csv"))
             }

@@ -14,7 +14,7 @@ use super::super::dispatch::App;
 use super::super::reply::{self, at_revision, encoded};
 use super::super::request::Ask;
 use super::read::{blocking, unreadable};
-use crate::model::{Applied, Code, Counts, Effect, Failure, Fate, OnConflict, PutRow, Write};
+use crate::model::{Applied, Code, Counts, Effect, Failure, Fate, OnConflict, PutRow, Write, excerpt};
 use crate::protocol::{Imported, LineFormat, RecordEnds, RowReader};
 use crate::replication::ReadWant;
 
@@ -76,7 +76,7 @@ fn on_conflict(ask: &Ask) -> Result<OnConflict, Failure> {
     let Some(word) = ask.params.get("on_conflict") else { return Ok(OnConflict::Error) };
     let known = OnConflict::NAMES.iter().find(|(name, _)| *name == word);
     known.map(|(_, way)| *way).ok_or_else(|| {
-        let shown: String = word.chars().take(40).flat_map(char::escape_debug).collect();
+        let shown = excerpt(word, 40);
         bad(format!("parameter \"on_conflict\" is \"{shown}\"")).hint("it is error, skip or replace")
     })
 }
