@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! cli → client → protocol → model        cli → server, for `ddb serve`
-//! server → replication, protocol         replication → store → model
+//! server → replication, sql, protocol    replication → store → model    sql → store
 //! ```
 //!
 //! One write, from top to bottom: a route in `server` finds a handler; `protocol` reads the body into a
@@ -19,4 +19,5 @@ pub mod model;
 pub mod protocol;
 pub mod replication;
 pub mod server;
+pub mod sql;
 pub mod store;

@@ -7,7 +7,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    completions, config, delete, demo, export, generate, get, help, import, insert, search, serve, status, table,
+    completions, config, delete, demo, export, generate, get, help, import, insert, search, serve, sql, status, table,
     update, verify, wait,
 };
 use super::help::EXIT_CODES;
@@ -63,6 +63,7 @@ pub(crate) enum ClientCommand {
     Insert(insert::Args),
     Get(get::Args),
     Search(search::Args),
+    Sql(sql::Args),
     Update(update::Args),
     Delete(delete::Args),
     Import(import::Args),

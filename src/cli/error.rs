@@ -78,7 +78,7 @@ pub(crate) fn exit_code(failure: &Failure, write: bool) -> u8 {
         // A write that is known not to have been applied in time is safe to try again.
         Code::Timeout if write => exit::NO_QUORUM,
         Code::Timeout => exit::UNKNOWN,
-        Code::BadRequest | Code::BadJson | Code::BadName | Code::BadFilter => exit::USAGE,
+        Code::BadRequest | Code::BadJson | Code::BadName | Code::BadFilter | Code::BadSql => exit::USAGE,
         Code::TableNotFound | Code::RowNotFound => exit::NOT_FOUND,
         Code::TableExists | Code::RowExists | Code::UniqueViolation | Code::RevisionMismatch => exit::CONFLICT,
         Code::BadLine | Code::UnknownColumn | Code::TypeMismatch | Code::TooLarge => exit::REFUSED,

@@ -92,6 +92,7 @@ async fn ask(command: ClientCommand, context: &Context) -> Result<(), CliError> 
         ClientCommand::Insert(args) => commands::insert::run(args, context).await,
         ClientCommand::Get(args) => commands::get::run(args, context).await,
         ClientCommand::Search(args) => commands::search::run(args, context).await,
+        ClientCommand::Sql(args) => commands::sql::run(args, context).await,
         ClientCommand::Update(args) => commands::update::run(args, context).await,
         ClientCommand::Delete(args) => commands::delete::run(args, context).await,
         ClientCommand::Import(args) => commands::import::run(args, context).await,

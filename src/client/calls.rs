@@ -160,7 +160,11 @@ impl Client {
 
     /// A read of the tables at the client's level.
     pub(super) fn get(&self, path: &str) -> Request {
-        let request = Request::read(Method::GET, path);
+        self.at_level(Request::read(Method::GET, path))
+    }
+
+    /// A request with the client's level.
+    pub(super) fn at_level(&self, request: Request) -> Request {
         match self.level {
             Level::Linearizable => request,
             Level::Stale => request.param("level", level_name(Level::Stale)),

@@ -1,5 +1,6 @@
-//! Owns exports: a table as a stream of lines, from the first node that gives it.
+//! Owns answers that are read as they arrive, from the first node that gives one: exports, and SQL.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::attempt::{End, open};
 use super::error::{ClientError, Tried};
+use super::request::Request;
 use super::{Client, Endpoint};
 use crate::model::{Code, Failure};
 use crate::protocol::{LineFormat, table_path};
@@ -18,9 +20,13 @@ const PROGRESS: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A table on its way.
-pub struct Export {
+pub struct Export(Stream);
+
+/// An answer on its way.
+pub(super) struct Stream {
     response: reqwest::Response,
     endpoint: Endpoint,
+    what: &'static str,
 }
 
 impl Client {
@@ -34,15 +40,22 @@ impl Client {
         for filter in filters {
             request = request.param("filter", filter);
         }
+        self.begin(&request, "the export", 2).await.map(Export)
+    }
+
+    /// Sends a request whose answer, called `what`, is read as it arrives. One node gets one part in `parts` of
+    /// the time there is to begin with it, then the next is asked.
+    pub(super) async fn begin(&self, request: &Request, what: &'static str, parts: u32) -> Result<Stream, ClientError> {
         let mut last: Option<Failure> = None;
         loop {
             let mut tried = Vec::new();
             let mut sent = false;
-            for endpoint in self.endpoints.iter() {
+            let first = self.first.load(Ordering::Relaxed);
+            for endpoint in self.endpoints.iter().cycle().skip(first).take(self.endpoints.len()) {
                 let left = self.deadline.saturating_duration_since(Instant::now());
-                let turn = left / 2;
-                let reason = match timeout(turn, open(&self.http, &request, endpoint, turn)).await {
-                    Ok(Ok(response)) => return Ok(Export { response, endpoint: endpoint.clone() }),
+                let turn = left / parts;
+                let reason = match timeout(turn, open(&self.http, request, endpoint, turn)).await {
+                    Ok(Ok(response)) => return Ok(Stream { response, endpoint: endpoint.clone(), what }),
                     Ok(Err(End::Refused(failure))) if !failure.retryable => return Err(failed(failure, tried)),
                     Ok(Err(End::Refused(failure))) => last.insert(failure).message.clone(),
                     Ok(Err(End::NotSent(reason))) => {
@@ -75,12 +88,16 @@ impl Export {
     /// # Errors
     /// `internal` where the stream broke off: what has come is then only a part.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        self.0.next().await
+    }
+}
+
+impl Stream {
+    /// The next bytes; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         let broke = |reason: String| {
-            let message = format!("the export from {} broke off before its end: {reason}", self.endpoint);
-            Err(failed(
-                Failure::new(Code::Internal, message).hint("what was written is a part; export again"),
-                Vec::new(),
-            ))
+            let message = format!("{} from {} broke off before its end: {reason}", self.what, self.endpoint);
+            Err(failed(Failure::new(Code::Internal, message).hint("what has come is a part; ask again"), Vec::new()))
         };
         match timeout(PROGRESS, self.response.chunk()).await {
             Ok(Ok(bytes)) => Ok(bytes),
@@ -90,6 +107,6 @@ impl Export {
     }
 }
 
-fn failed(failure: Failure, tried: Vec<Tried>) -> ClientError {
+pub(super) fn failed(failure: Failure, tried: Vec<Tried>) -> ClientError {
     ClientError::Failed { failure, write: false, tried }
 }

@@ -17,6 +17,7 @@ mod export;
 mod import;
 mod request;
 mod search;
+mod sql;
 
 #[cfg(test)]
 mod tests;
@@ -27,3 +28,4 @@ pub use error::{ClientError, Tried};
 pub use export::Export;
 pub use import::{Import, Piece, Pieces};
 pub use search::{Pages, Search};
+pub use sql::SqlAnswer;

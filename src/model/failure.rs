@@ -78,6 +78,8 @@ codes! {
     Internal = "internal",
     /// A line of an import cannot be read as a row; the message says which and why.
     BadLine = "bad_line",
+    /// An SQL query that cannot be understood, or does more than read.
+    BadSql = "bad_sql",
 }
 
 impl Code {

@@ -18,6 +18,7 @@ mod name;
 mod order;
 mod row;
 mod schema;
+mod sql;
 mod time;
 mod value;
 mod write;
@@ -32,6 +33,7 @@ pub use name::{check_name, excerpt, nearest};
 pub use order::{Order, Standing};
 pub use row::{MAX_ROW_ID, Row, RowKey, check_row_id};
 pub use schema::{Column, ColumnSpec, ColumnType, Table};
+pub use sql::{SqlColumn, SqlParams, SqlQuery};
 pub use value::{Cell, Value};
 pub use write::{
     Answer, Applied, Counts, Effect, IdempotencyKey, Level, OnConflict, Proposal, PutMode, PutRow, When, Write,

@@ -17,6 +17,7 @@ mod key;
 mod lines;
 mod request;
 mod rows;
+mod sql;
 mod words;
 
 pub use answer::{CreatedTable, Imported, TableInfo, TableList, Written, decode};
@@ -29,6 +30,7 @@ pub use request::{
     parse_insert, parse_row_body, parse_update,
 };
 pub use rows::{Explain, Page, RowObject, RowShape, write_row};
+pub use sql::{SqlLine, SqlShape, decode_sql_line, encode_sql, parse_sql};
 pub use words::{
     decode_segment, encode_segment, format_duration, level_name, parse_duration, parse_level, row_path, table_path,
 };

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use warp::reply::Response;
 
 use super::body::{self, Received};
-use super::handlers::{cluster, export, import, peer, read, search, write};
+use super::handlers::{cluster, export, import, peer, read, search, sql, write};
 use super::listen::Unusual;
 use super::meter::Meter;
 use super::params::Params;
@@ -30,6 +30,9 @@ use crate::replication::Group;
 /// How many searches may put their rows in order at a time.
 const SORTS: usize = 8;
 
+/// How many SQL queries may run at a time; each has a thread.
+const QUERIES: usize = 8;
+
 /// What all requests of one server share.
 pub(super) struct App {
     /// What the node replicates.
@@ -40,6 +43,8 @@ pub(super) struct App {
     pub(super) scans: Arc<Semaphore>,
     /// How many searches may put their rows in order at a time, as each takes memory.
     pub(super) sorts: Semaphore,
+    /// How many SQL queries may run at a time.
+    pub(super) queries: Arc<Semaphore>,
     /// Closed when the server has ended; peer connections end with it.
     pub(super) ended: watch::Receiver<()>,
     meter: Meter,
@@ -68,6 +73,7 @@ impl App {
             limits,
             scans: Arc::new(Semaphore::new(cores.max(2))),
             sorts: Semaphore::new(SORTS),
+            queries: Arc::new(Semaphore::new(QUERIES)),
             ended,
             meter: Meter::new(),
             in_flight: AtomicUsize::new(0),
@@ -178,6 +184,7 @@ impl App {
             // It reads its own body: `handle`.
             Endpoint::Import => Err(Failure::internal("an import came without its stream")),
             Endpoint::Export => export::export(self, ask).await,
+            Endpoint::Sql => sql::sql(self, ask).await,
             Endpoint::ListTables => read::tables(self, ask).await,
             Endpoint::CreateTable => write::create_table(self, ask, parse_create_table).await,
             Endpoint::DescribeTable => read::table(self, ask).await,

@@ -22,7 +22,7 @@ pub(super) const STATUSES: [u16; 22] =
 /// The status of a failure: the one table of them.
 pub(super) fn status(code: Code) -> u16 {
     match code {
-        Code::BadRequest | Code::BadJson | Code::BadName | Code::BadFilter => 400,
+        Code::BadRequest | Code::BadJson | Code::BadName | Code::BadFilter | Code::BadSql => 400,
         Code::Unauthenticated => 401,
         Code::Forbidden => 403,
         Code::NotFound | Code::TableNotFound | Code::RowNotFound => 404,

@@ -15,6 +15,7 @@ pub(super) enum Endpoint {
     Rows,
     Import,
     Export,
+    Sql,
     ListTables,
     CreateTable,
     DescribeTable,
@@ -72,7 +73,7 @@ const fn write(endpoint: Endpoint, method: &'static str, path: &'static str, bod
 }
 
 /// Every route, the busiest first; in the order of `Endpoint`.
-pub(super) static ROUTES: [Route; 25] = [
+pub(super) static ROUTES: [Route; 26] = [
     get(Endpoint::GetRow, ROW, &[]),
     write(Endpoint::PutRow, "PUT", ROW, BodyKind::Json),
     write(Endpoint::PatchRow, "PATCH", ROW, BodyKind::Json),
@@ -85,6 +86,7 @@ pub(super) static ROUTES: [Route; 25] = [
     get(Endpoint::Rows, "/v1/tables/{table}/rows", &["filter", "columns", "order", "limit", "cursor", "explain"]),
     Route { params: IMPORT_PARAMS, ..write(Endpoint::Import, "POST", IMPORT, BodyKind::Lines) },
     get(Endpoint::Export, "/v1/tables/{table}/export", &["format", "filter"]),
+    Route { params: &["format"], ..write(Endpoint::Sql, "POST", "/v1/sql", BodyKind::Json) },
     get(Endpoint::ListTables, "/v1/tables", &[]),
     write(Endpoint::CreateTable, "POST", "/v1/tables", BodyKind::Json),
     get(Endpoint::DescribeTable, TABLE, &[]),
@@ -103,7 +105,7 @@ pub(super) static ROUTES: [Route; 25] = [
 impl Route {
     /// Whether its answer tells what became of a write.
     pub(super) fn is_write(&self) -> bool {
-        self.method != "GET" && self.endpoint != Endpoint::Verify
+        self.method != "GET" && !matches!(self.endpoint, Endpoint::Verify | Endpoint::Sql)
     }
 
     /// How many names its path has: a table, then a row id.

@@ -12,6 +12,7 @@ pub(crate) mod import;
 pub(crate) mod insert;
 pub(crate) mod search;
 pub(crate) mod serve;
+pub(crate) mod sql;
 pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod update;

@@ -11,4 +11,5 @@ pub(super) mod read;
 pub(super) mod scan;
 pub(super) mod search;
 mod sort;
+pub(super) mod sql;
 pub(super) mod write;
