@@ -96,6 +96,45 @@ async fn rows_are_inserted_read_updated_and_deleted() {
 }
 
 #[tokio::test]
+async fn many_rows_are_changed_after_a_yes_and_a_file_is_one_transaction() {
+    let cluster = Cluster::start(1).await;
+    with_students(&cluster);
+    ok(&cluster, &["update", "students", "1", "grade=C", "--if", "grade=A", "--if", "name.prefix=Ah"]);
+    failure(&cluster, &["update", "students", "1", "grade=D", "--if", "grade=A"], 5, "its grade is \"C\"");
+    failure(&cluster, &["delete", "students", "1", "--if", "grade=A"], 5, "fails grade=A");
+    failure(&cluster, &["delete", "students", "1", "--if-revision", "1"], 5, "revision");
+    let dry = json_of(&cluster, &["update", "students", "--where", "grade.in=B,C", "grade=E", "--dry-run"]);
+    assert_eq!((&dry["rows"], json_of(&cluster, &["search", "students", "grade=E"])), (&json!(2), json!([])));
+    let done = json_of(&cluster, &["update", "students", "--where", "grade.in=B,C", "grade=E", "--yes"]);
+    assert_eq!((&done["rows"], &done["transactions"]), (&json!(2), &json!(1)));
+    let transaction = |text: &str, more: &[&str], code: i32| {
+        let args = [&["txn", "-f", "-", "-o", "json"], more].concat();
+        let output = cluster.ddb(&args).write_stdin(text).output().expect("ddb runs");
+        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = if code == 0 { output.stdout } else { output.stderr };
+        serde_json::from_slice::<Value>(&said).expect("JSON")
+    };
+    let text = r#"{"insert":{"table":"students","row_id":"3","data":{"name":"Omar"}}}
+
+{"if":{"table":"students","row_id":"2","filter":["grade=E"]}}
+{"get":{"table":"students","row_id":"3"}}"#;
+    let rehearsed = transaction(text, &["--dry-run"], 0);
+    assert_eq!(rehearsed["results"][1]["row"]["data"]["name"], "Omar");
+    assert_eq!(transaction(text, &[], 0)["results"][0]["effect"], "inserted");
+    let refused = transaction(text, &[], 5);
+    assert!(refused["error"]["message"].as_str().is_some_and(|said| said.starts_with("line 1: row \"3\"")), "{refused}");
+    let refused = transaction(&text.replace("grade=E", "grade=F"), &[], 5);
+    assert!(refused["error"]["message"].as_str().is_some_and(|said| said.starts_with("line 3: row \"2\"")), "{refused}");
+    let refused = transaction("{\"get\":{}}", &[], 8);
+    assert!(refused["error"]["message"].as_str().is_some_and(|said| said.starts_with("line 1: ")), "{refused}");
+    let args = ["delete", "students", "-", "--yes"];
+    let named = cluster.ddb(&args).write_stdin("1\n9\n3\n").assert().code(4);
+    named.stdout(contains("deleted 2 rows from students; 1 were not there"));
+    let done = json_of(&cluster, &["delete", "students", "--all", "--yes"]);
+    assert_eq!(done["rows"], 1);
+}
+
+#[tokio::test]
 async fn values_are_text_json_or_files_and_integers_keep_every_digit() {
     let cluster = Cluster::start(1).await;
     ok(&cluster, &["table", "create", "t", "id:int", "n:int", "x:float", "ok:bool", "doc:json", "any", "at:timestamp"]);

@@ -27,7 +27,7 @@ fn nobody() -> String {
 #[test]
 fn help_starts_with_a_sentence_and_ends_with_examples() {
     let commands =
-        ["", "serve", "demo", "status", "wait", "verify", "table", "insert", "get", "search", "update", "delete"];
+        ["", "serve", "demo", "status", "wait", "verify", "table", "insert", "get", "search", "update", "delete", "txn"];
     for command in commands {
         let mut words = vec![command, "--help"];
         words.retain(|word| !word.is_empty());
@@ -83,6 +83,13 @@ fn a_bad_word_is_refused_before_anything_is_sent() {
         (&["table", "create", "t", "a:word"], "unknown type \"word\""),
         (&["table", "drop", "t"], "confirmation is needed"),
         (&["delete", "t", "-"], "confirmation is needed"),
+        (&["delete", "t", "--all"], "confirmation is needed"),
+        (&["delete", "t", "1", "--all"], "cannot be used with"),
+        (&["delete", "t", "1", "2", "--if", "a=1"], "about one row"),
+        (&["delete", "t", "1", "--dry-run"], "--where or --all"),
+        (&["update", "t", "--where", "a=1", "b=2"], "confirmation is needed"),
+        (&["update", "t", "1", "b=2", "--all"], "exclude each other"),
+        (&["update", "t", "1"], "nothing to change"),
     ] {
         let (mut ddb, _dir) = ddb(words);
         ddb.env("DDB_ENDPOINTS", &nobody).assert().code(2).stdout(is_empty()).stderr(contains(said));

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
     completions, config, delete, demo, export, generate, get, help, import, insert, search, serve, sql, status, table,
-    update, verify, wait,
+    txn, update, verify, wait,
 };
 use super::help::EXIT_CODES;
 use super::print::Format;
@@ -66,6 +66,7 @@ pub(crate) enum ClientCommand {
     Sql(sql::Args),
     Update(update::Args),
     Delete(delete::Args),
+    Txn(txn::Args),
     Import(import::Args),
     Export(export::Args),
 }

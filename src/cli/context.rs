@@ -112,6 +112,17 @@ impl Context {
         }
     }
 
+    /// Refuses what needs a yes where there is nobody to ask.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub(crate) fn check_confirmable(&self, what: &str) -> Result<(), CliError> {
+        if stdin().is_terminal() && stderr().is_terminal() {
+            return Ok(());
+        }
+        Err(usage(format!("confirmation is needed to {}", escape(what)), "add --yes"))
+    }
+
     /// Asks for a yes before what cannot be taken back.
     ///
     /// # Errors
@@ -120,9 +131,7 @@ impl Context {
         if yes {
             return Ok(());
         }
-        if !stdin().is_terminal() || !stderr().is_terminal() {
-            return Err(usage(format!("confirmation is needed to {}", escape(what)), "add --yes"));
-        }
+        self.check_confirmable(what)?;
         output::remark(&format!("{}? [y/N] ", escape(what)));
         let mut answer = String::new();
         let read = stdin().read_line(&mut answer);

@@ -95,6 +95,7 @@ async fn ask(command: ClientCommand, context: &Context) -> Result<(), CliError> 
         ClientCommand::Sql(args) => commands::sql::run(args, context).await,
         ClientCommand::Update(args) => commands::update::run(args, context).await,
         ClientCommand::Delete(args) => commands::delete::run(args, context).await,
+        ClientCommand::Txn(args) => commands::txn::run(args, context).await,
         ClientCommand::Import(args) => commands::import::run(args, context).await,
         ClientCommand::Export(args) => commands::export::run(args, context).await,
     }

@@ -70,6 +70,12 @@ impl Client {
         Client { timeout, deadline: Instant::now() + timeout, ..self.clone() }
     }
 
+    /// The same client, waiting for an endpoint so long before it asks another beside it.
+    pub(super) fn patient(&self, patience: Duration) -> Client {
+        let turn = self.timeout / (self.endpoints.len() as u32 + 1);
+        Client { patience: patience.min(turn), ..self.clone() }
+    }
+
     /// Creates a table.
     ///
     /// # Errors

@@ -61,10 +61,7 @@ impl Client {
         };
         request = request.header("content-type", kind.into());
         request.body = piece.body;
-        let turn = self.timeout / (self.endpoints.len() as u32 + 1);
-        let mut patient = self.clone();
-        patient.patience = PATIENCE.min(turn);
-        patient.ask(&request).await
+        self.patient(PATIENCE).ask(&request).await
     }
 }
 

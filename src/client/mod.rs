@@ -18,6 +18,7 @@ mod import;
 mod request;
 mod search;
 mod sql;
+mod transaction;
 
 #[cfg(test)]
 mod tests;
@@ -29,3 +30,4 @@ pub use export::Export;
 pub use import::{Import, Piece, Pieces};
 pub use search::{Pages, Search};
 pub use sql::SqlAnswer;
+pub use transaction::ChangeRows;

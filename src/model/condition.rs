@@ -124,12 +124,17 @@ fn short(text: &str) -> String {
 }
 
 impl Condition {
-    /// Whether `row`, of the table that this was bound to, passes.
-    pub fn passes(&self, row: &Row) -> bool {
-        let value = match self.place {
+    /// The value of `row`, of the table that this was bound to, that this is about.
+    pub fn value<'a>(&self, row: &'a Row) -> &'a Value {
+        match self.place {
             Place::RowId => &row.id,
             Place::Column(index) => row.values.get(index).unwrap_or(&Value::Null),
-        };
+        }
+    }
+
+    /// Whether `row`, of the table that this was bound to, passes.
+    pub fn passes(&self, row: &Row) -> bool {
+        let value = self.value(row);
         if *value == Value::Null {
             return matches!(self.test, Test::Null(true));
         }

@@ -80,6 +80,8 @@ codes! {
     BadLine = "bad_line",
     /// An SQL query that cannot be understood, or does more than read.
     BadSql = "bad_sql",
+    /// A condition of a transaction does not hold; the message says which, and what is there.
+    ConditionFailed = "condition_failed",
 }
 
 impl Code {

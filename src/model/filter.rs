@@ -5,10 +5,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Code, Failure, excerpt};
 
 /// How a filter compares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op {
     /// `column=value`
     Eq,
@@ -54,7 +56,7 @@ impl Op {
 }
 
 /// One comparison of a column with a word, before the table's schema is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
     /// The column's name; `row_id` also names the row id.
     pub column: String,

@@ -20,6 +20,7 @@ mod row;
 mod schema;
 mod sql;
 mod time;
+mod transaction;
 mod value;
 mod write;
 
@@ -34,6 +35,9 @@ pub use order::{Order, Standing};
 pub use row::{MAX_ROW_ID, Row, RowKey, check_row_id};
 pub use schema::{Column, ColumnSpec, ColumnType, Table};
 pub use sql::{SqlColumn, SqlParams, SqlQuery};
+pub use transaction::{
+    Change, Check, Done, MAX_OPERATIONS, MAX_TRANSACTION_BYTES, Operation, Part, ReadRow, check_transaction,
+};
 pub use value::{Cell, Value};
 pub use write::{
     Answer, Applied, Counts, Effect, IdempotencyKey, Level, OnConflict, Proposal, PutMode, PutRow, When, Write,

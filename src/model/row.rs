@@ -49,6 +49,14 @@ impl RowKey {
         RowKey(((n as u64) ^ (1 << 63)).to_be_bytes().to_vec())
     }
 
+    /// The id that this key stands for, as a request writes it.
+    pub fn text(&self, table: &Table) -> String {
+        match self.id(table) {
+            Value::Int(n) => n.to_string(),
+            _ => String::from_utf8_lossy(&self.0).into_owned(),
+        }
+    }
+
     /// The id that this key stands for.
     pub fn id(&self, table: &Table) -> Value {
         match <[u8; 8]>::try_from(self.0.as_slice()) {

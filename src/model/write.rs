@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, ColumnSpec, Failure, Table};
+use super::{Cell, Change, Check, ColumnSpec, Done, Failure, Filter, Operation, Table};
 
 /// How a put treats what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +108,26 @@ pub enum Write {
         /// How a row that is there is treated.
         on_conflict: OnConflict,
     },
+    /// Many operations, all or none; they share one revision.
+    Transaction {
+        /// What must hold before; the first that does not refuses all.
+        checks: Vec<Check>,
+        /// The operations, in order; each sees what those before it did.
+        operations: Vec<Operation>,
+    },
+    /// The same change of some rows of a table, as far as they are there and pass; one revision.
+    ChangeRows {
+        /// The table's name.
+        table: String,
+        /// The row ids as text, in the order of their keys.
+        row_ids: Vec<String>,
+        /// What a row must be like; others are passed over.
+        filters: Vec<Filter>,
+        /// What becomes of each row.
+        change: Change,
+        /// Whether no more rows are to come.
+        last: bool,
+    },
 }
 
 /// The client's name for one write, under which it may be sent again.
@@ -156,7 +176,7 @@ impl Counts {
 }
 
 /// What a write did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Effect {
     /// The table was created, with this schema.
     Created(Table),
@@ -170,10 +190,21 @@ pub enum Effect {
     Deleted,
     /// The rows of an import were put.
     Imported(Counts),
+    /// What each operation of a transaction did.
+    Transacted(Vec<Done>),
+    /// Rows were changed alike.
+    Changed {
+        /// How many.
+        rows: u64,
+        /// The row id, as text, up to which the rows have been looked at; none where there were none.
+        through: Option<String>,
+        /// Whether no more rows are to come.
+        last: bool,
+    },
 }
 
 /// The answer to a write that took effect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Applied {
     /// The position of the write among all writes of its group: 1, 2, 3 …
     pub revision: u64,

@@ -61,6 +61,19 @@ impl Imported {
     }
 }
 
+/// The answer to a change of all rows that pass a filter: `{"table","rows","transactions","revision"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The table's name.
+    pub table: String,
+    /// How many rows were changed.
+    pub rows: u64,
+    /// In how many transactions, each of them all or nothing.
+    pub transactions: u64,
+    /// The revision of the last of them.
+    pub revision: u64,
+}
+
 /// The answer to the creation of a table: `{"table","columns":[{"name","type"}],"revision"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedTable {

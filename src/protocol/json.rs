@@ -23,6 +23,14 @@ pub(super) fn read_object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, F
     }
 }
 
+/// The same for one line of a file: the failure tells the place in the line.
+pub(super) fn read_line<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, Failure> {
+    read_object(line).map_err(|failure| Failure {
+        message: failure.message.replace("the body is", "it is").replace(" at line 1 column", " at column"),
+        ..failure
+    })
+}
+
 /// `bad_json` for what a reader said, cut to a bearable length with the place kept.
 pub(super) fn bad_json(said: &str) -> Failure {
     let (what, place) = said

@@ -18,9 +18,10 @@ mod lines;
 mod request;
 mod rows;
 mod sql;
+mod transaction;
 mod words;
 
-pub use answer::{CreatedTable, Imported, TableInfo, TableList, Written, decode};
+pub use answer::{Changed, CreatedTable, Imported, TableInfo, TableList, Written, decode};
 pub use cursor::{decode_cursor, decode_ordered_cursor, encode_cursor, encode_ordered_cursor};
 pub use error::{decode_failure, encode_failure};
 pub use key::idempotency_key;
@@ -31,6 +32,7 @@ pub use request::{
 };
 pub use rows::{Explain, Page, RowObject, RowShape, write_row};
 pub use sql::{SqlLine, SqlShape, decode_sql_line, encode_sql, parse_sql};
+pub use transaction::{Outcome, Step, Transacted, encode_transaction, parse_transaction, parse_transaction_line};
 pub use words::{
     decode_segment, encode_segment, format_duration, level_name, parse_duration, parse_level, row_path, table_path,
 };

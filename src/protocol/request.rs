@@ -114,7 +114,10 @@ pub fn parse_row_body(body: &[u8]) -> Result<Vec<(String, Cell)>, Failure> {
 }
 
 /// The cells of a body: values with their types from `data`, shell words from `text`.
-fn join(data: Option<Columns<Exact>>, text: Option<Columns<String>>) -> Result<Vec<(String, Cell)>, Failure> {
+pub(super) fn join(
+    data: Option<Columns<Exact>>,
+    text: Option<Columns<String>>,
+) -> Result<Vec<(String, Cell)>, Failure> {
     if data.is_none() && text.is_none() {
         return Err(bad_json("missing field `data`, an object of column names and values"));
     }
@@ -162,7 +165,7 @@ pub fn encode_row_body(cells: &[(String, Cell)]) -> Vec<u8> {
 }
 
 /// Appends `"data":{…},"text":{…}}`.
-fn write_cells(out: &mut Vec<u8>, cells: &[(String, Cell)]) {
+pub(super) fn write_cells(out: &mut Vec<u8>, cells: &[(String, Cell)]) {
     let mut object = |key: &str, wanted: fn(&Cell) -> bool| {
         out.extend_from_slice(key.as_bytes());
         for (at, (name, cell)) in cells.iter().filter(|(_, cell)| wanted(cell)).enumerate() {

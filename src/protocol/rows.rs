@@ -62,6 +62,26 @@ impl<'de> Deserialize<'de> for RowObject {
     }
 }
 
+impl RowObject {
+    /// Appends its JSON.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"row_id\":");
+        write_value(out, &self.id);
+        out.extend_from_slice(b",\"data\":{");
+        for (index, (name, value)) in self.data.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            write_text(out, name);
+            out.push(b':');
+            write_value(out, value);
+        }
+        out.extend_from_slice(b"},\"revision\":");
+        write_number(out, self.revision);
+        out.push(b'}');
+    }
+}
+
 /// Appends a row's object with the columns at the positions `shown`, or with all.
 pub fn write_row(out: &mut Vec<u8>, table: &Table, row: &Row, shown: Option<&[usize]>) {
     out.extend_from_slice(b"{\"row_id\":");

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use warp::reply::Response;
 
 use super::body::{self, Received};
-use super::handlers::{cluster, export, import, peer, read, search, sql, write};
+use super::handlers::{change, cluster, export, import, peer, read, search, sql, write};
 use super::listen::Unusual;
 use super::meter::Meter;
 use super::params::Params;
@@ -133,7 +133,8 @@ impl App {
         let received = match route.body {
             BodyKind::Nothing | BodyKind::Lines => Received::default(),
             BodyKind::Json | BodyKind::JsonOrForm => {
-                let received = body::receive(&mut request.body, &request.headers, &self.limits, &self.large).await?;
+                let limits = Limits { body: route.body_limit().unwrap_or(self.limits.body), ..self.limits };
+                let received = body::receive(&mut request.body, &request.headers, &limits, &self.large).await?;
                 *consumed = true;
                 received
             }
@@ -181,6 +182,9 @@ impl App {
             Endpoint::SearchV0 => search::search_v0(self, ask).await,
             Endpoint::CreateTableV0 => write::create_table(self, ask, parse_create_table_v0).await,
             Endpoint::Rows => search::rows(self, ask).await,
+            Endpoint::UpdateRows => change::update(self, ask).await,
+            Endpoint::DeleteRows => change::delete(self, ask).await,
+            Endpoint::Transaction => write::transaction(self, ask).await,
             // It reads its own body: `handle`.
             Endpoint::Import => Err(Failure::internal("an import came without its stream")),
             Endpoint::Export => export::export(self, ask).await,

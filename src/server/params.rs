@@ -70,6 +70,18 @@ impl Params {
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Failure> {
         self.get(name).map(|value| number(name, value)).transpose()
     }
+
+    /// Whether a parameter that is true or false is there and true; alone it is true.
+    ///
+    /// # Errors
+    /// `bad_request` where it is neither.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Failure> {
+        match self.get(name) {
+            None | Some("0" | "false") => Ok(false),
+            Some("" | "1" | "true") => Ok(true),
+            Some(_) => Err(bad(format!("parameter \"{name}\" is neither true nor false"))),
+        }
+    }
 }
 
 fn bad(message: String) -> Failure {

@@ -29,7 +29,7 @@ pub(super) fn status(code: Code) -> u16 {
         Code::MethodNotAllowed => 405,
         Code::TableExists | Code::RowExists | Code::IdempotencyKeyReused | Code::UniqueViolation => 409,
         Code::Compacted => 410,
-        Code::RevisionMismatch => 412,
+        Code::RevisionMismatch | Code::ConditionFailed => 412,
         Code::TooLarge => 413,
         Code::UnsupportedMediaType => 415,
         Code::BadLine | Code::UnknownColumn | Code::TypeMismatch => 422,

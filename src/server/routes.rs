@@ -1,5 +1,7 @@
 //! Owns the table of routes: which path takes which method, which parameters, which body.
 
+use crate::model::MAX_TRANSACTION_BYTES;
+
 /// What a request is for; also the index of its route in `ROUTES`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -13,6 +15,9 @@ pub(super) enum Endpoint {
     SearchV0,
     CreateTableV0,
     Rows,
+    UpdateRows,
+    DeleteRows,
+    Transaction,
     Import,
     Export,
     Sql,
@@ -60,6 +65,8 @@ pub(super) struct Route {
 }
 
 const ROW: &str = "/v1/tables/{table}/rows/{id}";
+const ROWS: &str = "/v1/tables/{table}/rows";
+const CHANGE_PARAMS: &[&str] = &["filter", "all", "dry_run"];
 const IMPORT: &str = "/v1/tables/{table}/import";
 const IMPORT_PARAMS: &[&str] = &["format", "on_conflict", "id", "first_line", "dry_run"];
 const TABLE: &str = "/v1/tables/{table}";
@@ -73,7 +80,7 @@ const fn write(endpoint: Endpoint, method: &'static str, path: &'static str, bod
 }
 
 /// Every route, the busiest first; in the order of `Endpoint`.
-pub(super) static ROUTES: [Route; 26] = [
+pub(super) static ROUTES: [Route; 29] = [
     get(Endpoint::GetRow, ROW, &[]),
     write(Endpoint::PutRow, "PUT", ROW, BodyKind::Json),
     write(Endpoint::PatchRow, "PATCH", ROW, BodyKind::Json),
@@ -83,7 +90,10 @@ pub(super) static ROUTES: [Route; 26] = [
     write(Endpoint::DeleteV0, "POST", "/delete", BodyKind::JsonOrForm),
     get(Endpoint::SearchV0, "/search", &["table", "column", "value"]),
     write(Endpoint::CreateTableV0, "POST", "/create_table", BodyKind::JsonOrForm),
-    get(Endpoint::Rows, "/v1/tables/{table}/rows", &["filter", "columns", "order", "limit", "cursor", "explain"]),
+    get(Endpoint::Rows, ROWS, &["filter", "columns", "order", "limit", "cursor", "explain"]),
+    Route { params: CHANGE_PARAMS, ..write(Endpoint::UpdateRows, "PATCH", ROWS, BodyKind::Json) },
+    Route { params: CHANGE_PARAMS, ..write(Endpoint::DeleteRows, "DELETE", ROWS, BodyKind::Nothing) },
+    Route { params: &["dry_run"], ..write(Endpoint::Transaction, "POST", "/v1/transactions", BodyKind::Json) },
     Route { params: IMPORT_PARAMS, ..write(Endpoint::Import, "POST", IMPORT, BodyKind::Lines) },
     get(Endpoint::Export, "/v1/tables/{table}/export", &["format", "filter"]),
     Route { params: &["format"], ..write(Endpoint::Sql, "POST", "/v1/sql", BodyKind::Json) },
@@ -111,6 +121,11 @@ impl Route {
     /// How many names its path has: a table, then a row id.
     pub(super) fn names(&self) -> usize {
         self.path.bytes().filter(|byte| *byte == b'{').count()
+    }
+
+    /// The most bytes of its body; other bodies have the limit of the front door.
+    pub(super) fn body_limit(&self) -> Option<usize> {
+        (self.endpoint == Endpoint::Transaction).then_some(MAX_TRANSACTION_BYTES)
     }
 
     /// Whether it is answered whatever the load: peers and probes.

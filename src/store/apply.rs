@@ -1,9 +1,8 @@
 //! Owns what a write does to the tables. It asks no clock and reaches no disk but through the batch.
 //!
-//! Each write first checks all that may refuse it and changes the batch only then, so a refused
-//! write leaves no trace.
+//! A refused write leaves no trace: a write of one operation checks all that may refuse it and
+//! changes the batch only then; one of several is rolled back to where it began (`transaction`).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::{
@@ -15,15 +14,25 @@ use super::StoreError;
 use super::catalog::{Batch, Catalog};
 use super::idempotency;
 use super::keys;
-use super::records::{RowRecord, decode, encode, encode_row};
+use super::records::{RowRecord, decode, encode};
 use super::refusals;
 
 /// Why a write did not take effect.
-enum Stop {
+pub(super) enum Stop {
     /// Every replica says so.
     Refused(Failure),
     /// This node cannot tell.
     Fault(StoreError),
+}
+
+impl Stop {
+    /// The same, said of a line of an import.
+    fn at_line(self, line: u64) -> Stop {
+        match self {
+            Stop::Refused(failure) => Stop::Refused(failure.at_line(line)),
+            fault @ Stop::Fault(_) => fault,
+        }
+    }
 }
 
 impl From<Failure> for Stop {
@@ -59,7 +68,13 @@ pub(super) fn apply_write(catalog: &mut Catalog, batch: &mut Batch<'_>, write: &
         Write::DropTable { name } => step.drop_table(name),
         Write::Put { table, row_id, cells, mode, when } => step.put(table, row_id, cells, *mode, *when),
         Write::Delete { table, row_id, when } => step.delete(table, row_id, *when),
-        Write::PutRows { table, columns, rows, on_conflict } => step.put_rows(table, columns, rows, *on_conflict),
+        Write::PutRows { table, columns, rows, on_conflict } => {
+            step.all_or_nothing(|step| step.put_rows(table, columns, rows, *on_conflict))
+        }
+        Write::Transaction { checks, operations } => step.transaction(checks, operations),
+        Write::ChangeRows { table, row_ids, filters, change, last } => {
+            step.change_rows(table, row_ids, filters, change, *last)
+        }
     };
     match outcome {
         Ok(effect) => {
@@ -72,11 +87,11 @@ pub(super) fn apply_write(catalog: &mut Catalog, batch: &mut Batch<'_>, write: &
 }
 
 /// One write under way.
-struct Step<'a, 'b> {
-    catalog: &'a mut Catalog,
-    batch: &'a mut Batch<'b>,
+pub(super) struct Step<'a, 'b> {
+    pub(super) catalog: &'a mut Catalog,
+    pub(super) batch: &'a mut Batch<'b>,
     /// The revision that the write gets if it takes effect.
-    revision: u64,
+    pub(super) revision: u64,
 }
 
 impl Step<'_, '_> {
@@ -99,11 +114,11 @@ impl Step<'_, '_> {
         self.batch.delete(keys::table(name));
         self.batch.delete(keys::count(table.id));
         self.batch.put(keys::dropped(table.id), Vec::new());
-        self.catalog.tables.remove(name);
+        self.catalog.remove_table(name);
         Ok(Effect::Dropped)
     }
 
-    fn put(
+    pub(super) fn put(
         &mut self,
         name: &str,
         row_id: &str,
@@ -116,74 +131,57 @@ impl Step<'_, '_> {
         let place = keys::row(table.id, &key);
         let old = self.row(&place)?;
         refusals::check_when(when, name, row_id, old.as_ref().map(|old| old.revision))?;
-        let there = old.is_some();
-        let mut values = match (mode, old) {
+        let before = old.map(|old| old.values(&table));
+        let mut values = match (mode, &before) {
             (PutMode::Insert, Some(_)) => return Err(refusals::row_exists(name, row_id).into()),
             (PutMode::Update, None) => return Err(refusals::row_not_found(name, row_id, "written").into()),
-            (PutMode::Update, Some(old)) => old.values(&table),
+            (PutMode::Update, Some(before)) => before.clone(),
             (PutMode::Insert, None) | (PutMode::Replace, _) => vec![Value::Null; table.columns.len()],
         };
         table.fill(&key.id(&table), cells.to_vec(), &mut values)?;
-        let record = encode_row(self.batch.file(), &table, self.revision, &values)?;
-        if record.len() > refusals::MAX_ROW_BYTES {
-            return Err(refusals::too_large(name, row_id, record.len()).into());
-        }
-        self.batch.put(place, record);
-        if there {
-            return Ok(Effect::Updated);
-        }
-        self.catalog.count(name, |rows| rows.saturating_add(1));
-        Ok(Effect::Inserted)
+        self.change_row(&table, &key, before.as_deref(), Some(&values))?;
+        Ok(if before.is_some() { Effect::Updated } else { Effect::Inserted })
     }
 
-    fn delete(&mut self, name: &str, row_id: &str, when: When) -> Result<Effect, Stop> {
+    pub(super) fn delete(&mut self, name: &str, row_id: &str, when: When) -> Result<Effect, Stop> {
         let table = self.table(name)?;
-        let place = keys::row(table.id, &RowKey::new(&table, row_id)?);
-        let old = self.row(&place)?.map(|old| old.revision);
-        refusals::check_when(when, name, row_id, old)?;
-        if old.is_none() {
+        let key = RowKey::new(&table, row_id)?;
+        let old = self.row(&keys::row(table.id, &key))?;
+        refusals::check_when(when, name, row_id, old.as_ref().map(|old| old.revision))?;
+        let Some(old) = old else {
             return Err(refusals::row_not_found(name, row_id, "deleted").into());
-        }
-        self.batch.delete(place);
-        self.catalog.count(name, |rows| rows.saturating_sub(1));
+        };
+        self.change_row(&table, &key, Some(&old.values(&table)), None)?;
         Ok(Effect::Deleted)
     }
 
     fn put_rows(&mut self, name: &str, columns: &[String], rows: &[PutRow], way: OnConflict) -> Result<Effect, Stop> {
         let table = self.table(name)?;
         let columns: Vec<Result<usize, Failure>> = columns.iter().map(|column| table.column(column)).collect();
-        // Aside until the last row has passed, as a refused row refuses all.
-        let mut records: HashMap<Vec<u8>, Vec<u8>> = HashMap::with_capacity(rows.len());
         let mut counts = Counts::default();
         for row in rows {
             let at_line = |failure: Failure| failure.at_line(row.line);
             let key = RowKey::new(&table, &row.row_id).map_err(at_line)?;
-            let place = keys::row(table.id, &key);
-            let there = records.contains_key(&place) || self.batch.get(&place)?.is_some();
-            match (there, way) {
-                (false, _) => counts.inserted += 1,
-                (true, OnConflict::Replace) => counts.replaced += 1,
-                (true, OnConflict::Skip) => {
+            let old = self.row(&keys::row(table.id, &key))?;
+            match (&old, way) {
+                (None, _) => counts.inserted += 1,
+                (Some(_), OnConflict::Replace) => counts.replaced += 1,
+                (Some(_), OnConflict::Skip) => {
                     counts.skipped += 1;
                     continue;
                 }
-                (true, OnConflict::Error) => return Err(at_line(refusals::import_exists(name, &row.row_id)).into()),
+                (Some(_), OnConflict::Error) => {
+                    return Err(at_line(refusals::import_exists(name, &row.row_id)).into());
+                }
             }
+            let before = old.map(|old| old.values(&table));
             let values = values(&table, &columns, &key, row).map_err(at_line)?;
-            let record = encode_row(self.batch.file(), &table, self.revision, &values)?;
-            if record.len() > refusals::MAX_ROW_BYTES {
-                return Err(at_line(refusals::too_large(name, &row.row_id, record.len())).into());
-            }
-            records.insert(place, record);
+            self.change_row(&table, &key, before.as_deref(), Some(&values)).map_err(|stop| stop.at_line(row.line))?;
         }
-        for (place, record) in records {
-            self.batch.put(place, record);
-        }
-        self.catalog.count(name, |rows| rows.saturating_add(counts.inserted));
         Ok(Effect::Imported(counts))
     }
 
-    fn table(&self, name: &str) -> Result<Arc<Table>, Failure> {
+    pub(super) fn table(&self, name: &str) -> Result<Arc<Table>, Failure> {
         let tables = &self.catalog.tables;
         match tables.get(name) {
             Some(entry) => Ok(entry.table.clone()),
@@ -191,7 +189,7 @@ impl Step<'_, '_> {
         }
     }
 
-    fn row(&self, place: &[u8]) -> Result<Option<RowRecord>, StoreError> {
+    pub(super) fn row(&self, place: &[u8]) -> Result<Option<RowRecord>, StoreError> {
         self.batch.get(place)?.map(|record| decode(self.batch.file(), &record)).transpose()
     }
 }

@@ -15,6 +15,7 @@ use super::records::{Counters, Marks, Tip, decode, encode};
 use super::snapshot::Snapshot;
 
 /// A table as the writer knows it.
+#[derive(Clone)]
 pub(super) struct Entry {
     pub(super) table: Arc<Table>,
     pub(super) rows: u64,
@@ -27,6 +28,16 @@ pub(super) struct Catalog {
     pub(super) counters: Counters,
     pub(super) tables: BTreeMap<String, Entry>,
     touched: Vec<String>,
+    /// What to go back to, from the savepoint on.
+    undo: Option<Undo>,
+}
+
+/// What the catalog was at the savepoint.
+struct Undo {
+    counters: Counters,
+    touched: usize,
+    /// Tables as they were before they changed, the latest last; `None` where there was none.
+    tables: Vec<(String, Option<Entry>)>,
 }
 
 impl Catalog {
@@ -39,16 +50,55 @@ impl Catalog {
             let rows = read_count(snapshot, table.id)?;
             tables.insert(table.name.clone(), Entry { table: Arc::new(table), rows, touched: false });
         }
-        Ok(Catalog { counters, tables, touched: Vec::new() })
+        Ok(Catalog { counters, tables, touched: Vec::new(), undo: None })
+    }
+
+    /// Begins to note what changes, until `keep` or `roll_back`.
+    pub(super) fn savepoint(&mut self) {
+        let (counters, touched) = (self.counters.clone(), self.touched.len());
+        self.undo = Some(Undo { counters, touched, tables: Vec::new() });
+    }
+
+    /// Lets what changed since the savepoint stand.
+    pub(super) fn keep(&mut self) {
+        self.undo = None;
+    }
+
+    /// Makes all as it was at the savepoint.
+    pub(super) fn roll_back(&mut self) {
+        let Some(Undo { counters, touched, tables }) = self.undo.take() else { return };
+        self.counters = counters;
+        self.touched.truncate(touched);
+        for (name, before) in tables.into_iter().rev() {
+            match before {
+                Some(entry) => self.tables.insert(name, entry),
+                None => self.tables.remove(&name),
+            };
+        }
+    }
+
+    /// Notes a table that is about to change.
+    fn note(&mut self, name: &str) {
+        if let Some(undo) = &mut self.undo {
+            undo.tables.push((name.to_string(), self.tables.get(name).cloned()));
+        }
     }
 
     /// Adds a table without rows.
     pub(super) fn add_table(&mut self, table: Arc<Table>) {
+        self.note(&table.name);
         self.tables.insert(table.name.clone(), Entry { table, rows: 0, touched: false });
+    }
+
+    /// Forgets a table.
+    pub(super) fn remove_table(&mut self, name: &str) {
+        self.note(name);
+        self.tables.remove(name);
     }
 
     /// Notes that a table got or lost a row.
     pub(super) fn count(&mut self, table: &str, rows: impl FnOnce(u64) -> u64) {
+        self.note(table);
         let Some(entry) = self.tables.get_mut(table) else { return };
         entry.rows = rows(entry.rows);
         if !entry.touched {
@@ -97,12 +147,25 @@ pub(super) fn read_count(snapshot: &Snapshot, table: u32) -> Result<u64, StoreEr
 /// Changes that become visible together; it reads its own.
 pub(super) struct Batch<'a> {
     snapshot: &'a Snapshot,
-    staged: HashMap<Vec<u8>, Option<Vec<u8>>>,
+    staged: HashMap<Vec<u8>, Staged>,
+    undo: Option<Staging>,
 }
+
+/// What was staged since the savepoint.
+#[derive(Default)]
+struct Staging {
+    /// What each key was staged as before, the latest change last.
+    before: Vec<(Vec<u8>, Option<Staged>)>,
+    /// The bytes of the values.
+    bytes: usize,
+}
+
+/// What a key becomes; `None` where it is deleted.
+type Staged = Option<Vec<u8>>;
 
 impl<'a> Batch<'a> {
     pub(super) fn new(snapshot: &'a Snapshot) -> Batch<'a> {
-        Batch { snapshot, staged: HashMap::new() }
+        Batch { snapshot, staged: HashMap::new(), undo: None }
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -113,11 +176,47 @@ impl<'a> Batch<'a> {
     }
 
     pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.staged.insert(key, Some(value));
+        self.stage(key, Some(value));
     }
 
     pub(super) fn delete(&mut self, key: Vec<u8>) {
-        self.staged.insert(key, None);
+        self.stage(key, None);
+    }
+
+    fn stage(&mut self, key: Vec<u8>, value: Staged) {
+        match &mut self.undo {
+            None => drop(self.staged.insert(key, value)),
+            Some(undo) => {
+                undo.bytes += value.as_ref().map_or(0, Vec::len);
+                let before = self.staged.insert(key.clone(), value);
+                undo.before.push((key, before));
+            }
+        }
+    }
+
+    /// Begins to note what changes, until `keep` or `roll_back`.
+    pub(super) fn savepoint(&mut self) {
+        self.undo = Some(Staging::default());
+    }
+
+    /// Lets what changed since the savepoint stand.
+    pub(super) fn keep(&mut self) {
+        self.undo = None;
+    }
+
+    /// How many bytes of values were put since the savepoint.
+    pub(super) fn written(&self) -> usize {
+        self.undo.as_ref().map_or(0, |undo| undo.bytes)
+    }
+
+    /// Makes all as it was at the savepoint.
+    pub(super) fn roll_back(&mut self) {
+        for (key, before) in self.undo.take().unwrap_or_default().before.into_iter().rev() {
+            match before {
+                Some(staged) => self.staged.insert(key, staged),
+                None => self.staged.remove(&key),
+            };
+        }
     }
 
     pub(super) fn into_changes(self) -> impl Iterator<Item = Change> {

@@ -1,6 +1,6 @@
 //! Owns the wording of what a write is refused for. Every replica says the same, byte for byte.
 
-use crate::model::{Code, Failure, When, excerpt, nearest};
+use crate::model::{Code, Failure, Filter, MAX_TRANSACTION_BYTES, Value, When, excerpt, nearest};
 
 /// The most bytes that a row's record may take.
 pub(super) const MAX_ROW_BYTES: usize = 1 << 20;
@@ -55,6 +55,34 @@ pub(super) fn check_when(when: When, table: &str, row_id: &str, actual: Option<u
     };
     let message = format!("row \"{row_id}\" of table \"{table}\" {fact}; nothing was written");
     Err(Failure::new(Code::RevisionMismatch, message).hint("read the row again and decide anew"))
+}
+
+fn condition(table: &str, row_id: &str, fact: &str) -> Failure {
+    let message = format!("row \"{row_id}\" of table \"{table}\" {fact}; nothing was written");
+    Failure::new(Code::ConditionFailed, message).hint("read the row again and decide anew")
+}
+
+pub(super) fn condition_absent(table: &str, row_id: &str) -> Failure {
+    condition(table, row_id, "does not exist")
+}
+
+pub(super) fn condition_exists(table: &str, row_id: &str, revision: u64) -> Failure {
+    condition(table, row_id, &format!("exists, at revision {revision}"))
+}
+
+/// `value` is what the row has where `filter` asks for something else.
+pub(super) fn condition_failed(table: &str, row_id: &str, filter: &Filter, value: &Value) -> Failure {
+    let mut shown = String::new();
+    value.write_json(&mut shown);
+    let (wanted, shown) = (excerpt(&filter.to_string(), 80), excerpt(&shown, 80));
+    condition(table, row_id, &format!("fails {wanted}: its {} is {shown}", filter.column))
+}
+
+pub(super) fn transaction_too_large() -> Failure {
+    let message = format!(
+        "with it the transaction reads and writes more than {MAX_TRANSACTION_BYTES} bytes of rows; nothing was written"
+    );
+    Failure::new(Code::TooLarge, message).hint("split the transaction")
 }
 
 pub(super) fn too_large(table: &str, row_id: &str, bytes: usize) -> Failure {

@@ -1,6 +1,7 @@
 //! The commands, a file each: its arguments, what they mean, what is shown.
 
 pub(crate) mod completions;
+mod condition;
 pub(crate) mod config;
 pub(crate) mod delete;
 pub(crate) mod demo;
@@ -10,11 +11,13 @@ pub(crate) mod get;
 pub(crate) mod help;
 pub(crate) mod import;
 pub(crate) mod insert;
+mod many;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod sql;
 pub(crate) mod status;
 pub(crate) mod table;
+pub(crate) mod txn;
 pub(crate) mod update;
 pub(crate) mod verify;
 pub(crate) mod wait;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::cells::{Columns, Exact};
-use super::super::json::read_object;
+use super::super::json::read_line;
 use super::LineFormat;
 use crate::model::{Cell, Code, ColumnType, Failure, PutRow, Table, Value, check_row_id};
 
@@ -73,10 +73,7 @@ impl RowReader {
     }
 
     fn object(&self, line: u64, record: &[u8]) -> Result<PutRow, Failure> {
-        let Columns::<Exact>(given) = read_object(record).map_err(|failure| Failure {
-            message: failure.message.replace("the body is", "it is").replace(" at line 1 column", " at column"),
-            ..failure
-        })?;
+        let Columns::<Exact>(given) = read_line(record)?;
         let mut row_id = None;
         let mut cells = Vec::with_capacity(given.len());
         for (name, Exact(value)) in given {

@@ -36,7 +36,7 @@ where
     let _place = app.large_body()?;
     let format = format(&ask)?;
     let on_conflict = on_conflict(&ask)?;
-    let dry = ask.params.get("dry_run").map(truth).transpose()?.unwrap_or(false);
+    let dry = ask.params.flag("dry_run")?;
     let first_line = ask.params.number("first_line")?;
     let view = app.group.read(ReadWant::default(), ask.deadline).await?;
     let table = view.table(&ask.table).map_err(unreadable(&app.group))??;
@@ -79,14 +79,6 @@ fn on_conflict(ask: &Ask) -> Result<OnConflict, Failure> {
         let shown = excerpt(word, 40);
         bad(format!("parameter \"on_conflict\" is \"{shown}\"")).hint("it is error, skip or replace")
     })
-}
-
-fn truth(word: &str) -> Result<bool, Failure> {
-    match word {
-        "" | "1" | "true" => Ok(true),
-        "0" | "false" => Ok(false),
-        _ => Err(bad("parameter \"dry_run\" is neither true nor false".into())),
-    }
 }
 
 /// The lines of a body, as they arrive.

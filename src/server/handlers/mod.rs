@@ -3,6 +3,7 @@
 //!
 //! A handler gets a request that has been read and checked; it knows no sockets and no statuses of failures.
 
+pub(super) mod change;
 pub(super) mod cluster;
 pub(super) mod export;
 pub(super) mod import;

@@ -200,7 +200,7 @@ pub(super) async fn in_turn<T: Send + 'static>(
     .await
 }
 
-fn in_time(deadline: Instant) -> Result<(), Failure> {
+pub(super) fn in_time(deadline: Instant) -> Result<(), Failure> {
     if Instant::now() < deadline { Ok(()) } else { Err(too_late()) }
 }
 

@@ -5,8 +5,10 @@ use warp::reply::Response;
 use super::super::dispatch::App;
 use super::super::reply::{at_revision, encoded, json, tagged};
 use super::super::request::Ask;
-use crate::model::{Applied, Effect, Failure, PutMode, Write};
-use crate::protocol::{CreatedTable, Written, parse_row_body};
+use super::read::{blocking, unreadable};
+use crate::model::{Applied, Effect, Failure, Operation, PutMode, Write};
+use crate::protocol::{CreatedTable, Transacted, Written, parse_row_body, parse_transaction};
+use crate::replication::ReadWant;
 
 /// `POST /insert`, `/update` and `/delete`, which differ in how the body is read.
 pub(in super::super) async fn row_v0(
@@ -18,9 +20,7 @@ pub(in super::super) async fn row_v0(
     let write = parse(&ask.body)?;
     let (table, row_id) = match &write {
         Write::Put { table, row_id, .. } | Write::Delete { table, row_id, .. } => (table.clone(), row_id.clone()),
-        Write::CreateTable { name, .. } | Write::DropTable { name } | Write::PutRows { table: name, .. } => {
-            (name.clone(), String::new())
-        }
+        other => return Err(Failure::internal(format!("a row's body was read as {other:?}"))),
     };
     let applied = apply(app, &ask, write).await?;
     Ok(written(status, &table, Some(&row_id), applied.revision))
@@ -61,6 +61,35 @@ pub(in super::super) async fn create_table(
 pub(in super::super) async fn drop_table(app: &App, ask: Ask) -> Result<Response, Failure> {
     let applied = apply(app, &ask, Write::DropTable { name: ask.table.clone() }).await?;
     Ok(written(200, &ask.table, None, applied.revision))
+}
+
+/// `POST /v1/transactions?dry_run=`.
+pub(in super::super) async fn transaction(app: &App, ask: Ask) -> Result<Response, Failure> {
+    let write = parse_transaction(&ask.body)?;
+    let place = |operation: &Operation| {
+        let (table, row_id) = operation.place();
+        (table.to_string(), row_id.to_string())
+    };
+    let places: Vec<_> = match &write {
+        Write::Transaction { operations, .. } => operations.iter().map(place).collect(),
+        other => return Err(Failure::internal(format!("a transaction was read as {other:?}"))),
+    };
+    let Applied { revision, effect } =
+        if ask.params.flag("dry_run")? { rehearse(app, &ask, write).await? } else { apply(app, &ask, write).await? };
+    match effect {
+        Effect::Transacted(done) => {
+            Ok(at_revision(json(200, Transacted::new(places, done, revision).encode()), revision))
+        }
+        other => Err(Failure::internal(format!("a transaction was answered with {other:?}"))),
+    }
+}
+
+/// What a write would do now; it is done to nothing, and the revision is that of now.
+async fn rehearse(app: &App, ask: &Ask, write: Write) -> Result<Applied, Failure> {
+    let view = app.group.read(ReadWant::default(), ask.deadline).await?;
+    let (revision, group) = (view.revision(), app.group.clone());
+    let answer = blocking(move || view.rehearse(&write).map_err(unreadable(&group))).await?;
+    answer.map(|applied| Applied { revision, ..applied })
 }
 
 /// Proposes a write under the request's idempotency key and deadline.

@@ -1,7 +1,8 @@
 //! Owns the runner of the scripts in `tests/store`.
 //!
 //! A command's prefix is its idempotency key. Tags: `[json]` cells are JSON, `[rev@N]` and
-//! `[absent]` are conditions. Between `batch` and `apply`, writes wait and become one batch.
+//! `[absent]` are conditions. Between `batch` and `apply`, writes wait and become one batch; between
+//! `begin` and `commit`, checks and operations wait and become one transaction.
 //! `UPDATE_GOLDENFILES=1` writes the outputs anew.
 
 use std::error::Error;
@@ -10,8 +11,8 @@ use std::fmt::Write as _;
 use goldenscript::{Argument, Command, Context};
 
 use crate::model::{
-    Answer, Applied, Cell, ColumnSpec, Counts, Effect, Failure, IdempotencyKey, OnConflict, Proposal, PutMode, PutRow,
-    Row, RowKey, Value, When, Write,
+    Answer, Applied, Cell, Change, Check, ColumnSpec, Counts, Done, Effect, Failure, Filter, IdempotencyKey,
+    OnConflict, Operation, Proposal, PutMode, PutRow, ReadRow, Row, RowKey, Value, When, Write,
 };
 
 use super::super::{Marks, Store};
@@ -22,13 +23,14 @@ struct Runner {
     store: Store,
     now_ms: u64,
     batch: Option<Vec<Proposal>>,
+    transaction: Option<(Vec<Check>, Vec<Operation>)>,
 }
 
 impl Runner {
     fn new() -> Runner {
         let disk = SimDisk::new();
         let store = Store::with_backend(disk.clone()).unwrap();
-        Runner { disk, store, now_ms: 0, batch: None }
+        Runner { disk, store, now_ms: 0, batch: None, transaction: None }
     }
 }
 
@@ -60,7 +62,18 @@ impl goldenscript::Runner for Runner {
                     keys.map(|n| super::common::keyed(n, self.now_ms, super::common::drop_table("nothing"))).collect();
                 self.apply(&batch)?;
             }
-            (_, words) => return self.write(parse_write(command, context, words)?, context),
+            ("begin", []) => self.transaction = Some(Default::default()),
+            ("commit", []) => {
+                let (checks, operations) = self.transaction.take().ok_or("no transaction")?;
+                return self.write(Write::Transaction { checks, operations }, context);
+            }
+            (_, words) => match &mut self.transaction {
+                Some((checks, operations)) => match part(command, context, words)? {
+                    Part::Check(check) => checks.push(check),
+                    Part::Operation(operation) => operations.push(operation),
+                },
+                None => return self.write(parse_write(command, context, words)?, context),
+            },
         }
         Ok(String::new())
     }
@@ -154,6 +167,14 @@ fn parse_write(command: &Command, context: &Context, words: &[&str]) -> Result<W
         ("replace", [table, row_id]) => put(table, row_id, PutMode::Replace),
         ("update", [table, row_id]) => put(table, row_id, PutMode::Update),
         ("delete", [table, row_id]) => Ok(Write::Delete { table: table.to_string(), row_id: row_id.to_string(), when }),
+        // change TABLE a,b,c FILTER… column=value…, or purge to delete; `[more]` says that more rows follow.
+        ("change" | "purge", [table, row_ids, filters @ ..]) => {
+            let change = if command.name == "change" { Change::Update(cells?) } else { Change::Delete };
+            let filters: Result<_, Failure> = filters.iter().map(|word| Filter::parse(word)).collect();
+            let row_ids = row_ids.split(',').map(String::from).collect();
+            let last = !context.tags.contains("more");
+            Ok(Write::ChangeRows { table: table.to_string(), row_ids, filters: filters?, change, last })
+        }
         // import TABLE error|skip|replace a,b "ID: x,y" …: one row a word, its line is its place.
         ("import", [table, way, columns, rows @ ..]) => {
             let way = OnConflict::NAMES.iter().find(|(name, _)| name == way).ok_or("no such way")?.1;
@@ -163,6 +184,38 @@ fn parse_write(command: &Command, context: &Context, words: &[&str]) -> Result<W
         }
         (name, _) => Err(format!("{name} is no command, or has other arguments").into()),
     }
+}
+
+enum Part {
+    Check(Check),
+    Operation(Operation),
+}
+
+/// check TABLE ID [exists|absent] FILTER…, read TABLE ID, or a write of one row; `[if_exists]` is delete's.
+fn part(command: &Command, context: &Context, words: &[&str]) -> Result<Part, Box<dyn Error>> {
+    let operation = match (command.name.as_str(), words) {
+        ("check", [table, row_id, more @ ..]) => {
+            let exists = more.first().and_then(|word| ["absent", "exists"].iter().position(|known| known == word));
+            let filters = more[usize::from(exists.is_some())..].iter().map(|word| Filter::parse(word));
+            let revision = context.tags.iter().find_map(|tag| tag.strip_prefix("rev@")).map(str::parse).transpose()?;
+            return Ok(Part::Check(Check {
+                table: table.to_string(),
+                row_id: row_id.to_string(),
+                exists: exists.map(|at| at == 1),
+                revision,
+                filters: filters.collect::<Result<_, Failure>>()?,
+            }));
+        }
+        ("read", [table, row_id]) => Operation::Get { table: table.to_string(), row_id: row_id.to_string() },
+        _ => match parse_write(command, context, words)? {
+            Write::Put { table, row_id, cells, mode, .. } => Operation::Put { table, row_id, cells, mode },
+            Write::Delete { table, row_id, .. } => {
+                Operation::Delete { table, row_id, if_exists: context.tags.contains("if_exists") }
+            }
+            other => return Err(format!("{other:?} is no part of a transaction").into()),
+        },
+    };
+    Ok(Part::Operation(operation))
 }
 
 fn row(word: &str, line: u64) -> Result<PutRow, String> {
@@ -186,8 +239,27 @@ fn show_answer(answer: &Answer) -> String {
         Effect::Imported(Counts { inserted, replaced, skipped }) => {
             return format!("{inserted} inserted, {replaced} replaced, {skipped} skipped, revision {revision}\n");
         }
+        Effect::Transacted(done) => {
+            let done: String = done.iter().map(show_done).collect();
+            return format!("{done}revision {revision}\n");
+        }
+        Effect::Changed { rows, through, last } => {
+            let end = if *last { ", the last" } else { "" };
+            let through = through.as_deref().unwrap_or("nothing");
+            return format!("{rows} changed, through {through}{end}, revision {revision}\n");
+        }
     };
     format!("{did}, revision {revision}\n")
+}
+
+fn show_done(done: &Done) -> String {
+    match done {
+        Done::Read(Some(ReadRow { id, data, revision })) => {
+            let values = data.iter().map(|(_, value)| value.clone()).collect();
+            format!("read {}", show_row(&Row { id: id.clone(), values, revision: *revision }))
+        }
+        other => format!("{}\n", format!("{other:?}").to_lowercase()),
+    }
 }
 
 fn show_failure(failure: &Failure) -> String {
@@ -216,4 +288,4 @@ macro_rules! scripts {
     };
 }
 
-scripts! { tables rows types order conditions refusals idempotency expiry drops imports }
+scripts! { tables rows types order conditions refusals idempotency expiry drops imports transactions changes }
