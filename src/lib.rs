@@ -5,6 +5,7 @@
 //! ```text
 //! cli → client → protocol → model        cli → server, for `ddb serve`
 //! server → replication, sql, protocol    replication → store → model    sql → store
+//! replication, store → disk
 //! ```
 //!
 //! One write, from top to bottom: a route in `server` finds a handler; `protocol` reads the body into a
@@ -15,6 +16,7 @@
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod disk;
 pub mod model;
 pub mod protocol;
 pub mod replication;

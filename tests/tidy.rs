@@ -6,15 +6,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ROOMS: [&str; 9] = ["model", "config", "store", "sql", "replication", "protocol", "server", "client", "cli"];
+const ROOMS: [&str; 10] =
+    ["model", "disk", "config", "store", "sql", "replication", "protocol", "server", "client", "cli"];
 
 /// Which rooms a room may use.
 fn below(room: &str) -> &'static [&'static str] {
     match room {
-        "model" => &[],
-        "config" | "store" | "protocol" => &["model"],
+        "model" | "disk" => &[],
+        "config" | "protocol" => &["model"],
+        "store" => &["disk", "model"],
         "sql" => &["store", "model"],
-        "replication" => &["store", "config", "model"],
+        "replication" => &["store", "disk", "config", "model"],
         "client" => &["protocol", "model"],
         "server" => &["replication", "sql", "store", "protocol", "config", "model"],
         "cli" => &["client", "server", "protocol", "config", "model"],
@@ -26,7 +28,7 @@ fn below(room: &str) -> &'static [&'static str] {
 const LIBRARIES: [(&str, &[&str]); 10] = [
     ("warp", &["server"]),
     ("openraft", &["replication"]),
-    ("redb", &["store", "replication"]),
+    ("redb", &["store"]),
     ("rusqlite", &["sql"]),
     ("clap", &["cli"]),
     ("comfy_table", &["cli"]),

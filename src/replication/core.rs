@@ -218,7 +218,7 @@ impl Core {
         let fault = |e: String| Response::Fault(e);
         match request {
             // Without room nothing is taken into the log; heartbeats, which are empty, still pass.
-            Request::Append(rpc) if self.disk_full.load(Ordering::Relaxed) && !rpc.entries.is_empty() => {
+            Request::Append(rpc) if self.is_full() && !rpc.entries.is_empty() => {
                 fault(format!("the disk of node {} is nearly full", self.id))
             }
             Request::Append(rpc) => {
@@ -250,12 +250,17 @@ impl Core {
         }
     }
 
+    /// Whether the disk has no room for more.
+    fn is_full(&self) -> bool {
+        self.disk_full.load(Ordering::Relaxed) || self.log.is_full()
+    }
+
     /// Whether a write may come in at all.
     pub(crate) fn door(&self) -> Result<(), Failure> {
         if self.stopping.load(Ordering::Relaxed) {
             return Err(Failure::new(Code::ShuttingDown, "the node is shutting down; nothing was written"));
         }
-        if self.disk_full.load(Ordering::Relaxed) {
+        if self.is_full() {
             let message = format!("the disk of node {} is nearly full; nothing was written", self.id);
             return Err(
                 Failure::new(Code::DiskFull, message).hint("free some space on it; writes resume by themselves")

@@ -1,7 +1,7 @@
 //! One replicated group: the only room that names openraft.
 //!
 //! A write goes: `group` (propose, here or through the leader) → `batcher` (one entry for all that
-//! waits) → `core` (openraft) → `log` and `log_writer` (one sync for all) and `network` (the peers
+//! waits) → `core` (openraft) → `log` (one sync for all) and `network` (the peers
 //! do the same) → `applier` (the store, then the answer). A read goes: `group` → `barrier` (one
 //! ReadIndex round for all that wait) → a view of the store.
 //!
@@ -19,7 +19,6 @@ mod driver;
 mod group;
 mod link;
 mod log;
-mod log_writer;
 mod network;
 mod peers;
 mod propose;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use super::log::LogStore;
 use super::network::{Factory, Network};
 use super::types::Raft;
 use crate::config::Config;
+use crate::disk::{Disk as _, RealDisk};
 use crate::store::{Store, StoreError};
 
 /// How many batches the leader has in the log, not yet applied, before it gathers.
@@ -56,13 +58,14 @@ impl Group {
         let directory = Arc::new(Directory::open(&config.data_dir, &config.cluster, id)?);
         let path = directory.path().to_path_buf();
         let (store, log) = tokio::task::spawn_blocking(move || -> Result<_, StartError> {
-            let (store, log) = (path.join("store.redb"), path.join("log.redb"));
+            let store = path.join("store.redb");
             // Made anew, it would have forgotten votes and acknowledged entries.
-            if !log.exists() && (store.exists() || path.join("peers.json").exists()) {
-                let why = format!("{} is missing, though the node has run before", log.display());
+            let disk = RealDisk::new(&path).directory("log")?;
+            if disk.list()?.is_empty() && (store.exists() || path.join("peers.json").exists()) {
+                let why = no_log(&path);
                 return Err(StartError::Log(io::Error::new(io::ErrorKind::NotFound, why)));
             }
-            let log = LogStore::open(&log, 0)?;
+            let log = LogStore::open(disk, 0)?;
             Ok((Store::open(&store)?, log))
         })
         .await
@@ -104,6 +107,16 @@ impl Group {
         let barrier = Barrier::start(move || round.clone().read_index());
         Ok(Group { core, dialer, local, remote, barrier })
     }
+}
+
+/// What to say where a node that has run before has no log.
+fn no_log(path: &Path) -> String {
+    let log = path.join("log");
+    if path.join("log.redb").exists() {
+        let old = path.join("log.redb");
+        return format!("{} is of an older version, which this one does not read; start that version", old.display());
+    }
+    format!("{} holds nothing, though the node has run before; put it back, or give the node a new id", log.display())
 }
 
 fn raft_config(config: &Config) -> Result<openraft::Config, StartError> {

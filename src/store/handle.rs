@@ -1,6 +1,6 @@
 //! Owns the handle that the rest of the node holds, and the store's files: which, where, when renamed.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex};
 use redb::StorageBackend;
 use redb::backends::{FileBackend, InMemoryBackend};
 
+use crate::disk::File;
 use crate::model::{Answer, Proposal};
 
 use super::StoreError;
 use super::apply::apply;
+use super::backend::Backend;
 use super::catalog::{Batch, Catalog};
 use super::disk::Disk;
 use super::dropped;
@@ -67,11 +69,15 @@ impl Store {
         Store::with_backend(InMemoryBackend::new())
     }
 
-    /// A store on a disk of the caller's; an empty one becomes an empty store.
+    /// A store in a file of the caller's, which nobody else may use; an empty one becomes an empty store.
     ///
     /// # Errors
-    /// What is in the backend is no store, or the backend fails.
-    pub fn with_backend(backend: impl StorageBackend) -> Result<Store, StoreError> {
+    /// What is in the file is no store, or the disk fails.
+    pub fn in_file(file: Box<dyn File>) -> Result<Store, StoreError> {
+        Store::with_backend(Backend(file))
+    }
+
+    fn with_backend(backend: impl StorageBackend) -> Result<Store, StoreError> {
         Store::start(Disk::open("the store in memory", Arc::new(backend))?, None)
     }
 
@@ -202,7 +208,7 @@ fn remove_leftovers(path: &Path) -> std::io::Result<()> {
 }
 
 fn sync_directory(path: &Path) -> std::io::Result<()> {
-    File::open(directory(path))?.sync_all()
+    fs::File::open(directory(path))?.sync_all()
 }
 
 fn open_file(path: &Path) -> Result<Disk, StoreError> {
@@ -221,7 +227,7 @@ fn new_file(path: &Path) -> Result<Disk, StoreError> {
     open_disk(&file, created.map_err(|error| StoreError::io(&file, error))?)
 }
 
-fn open_disk(file: &str, open: File) -> Result<Disk, StoreError> {
+fn open_disk(file: &str, open: fs::File) -> Result<Disk, StoreError> {
     match open.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { file: file.into() }),

@@ -1,4 +1,4 @@
-//! The tables of one group on one ordered key-value engine; the only room, beside the log, that names redb.
+//! The tables of one group on one ordered key-value engine; the only room that names redb.
 //!
 //! The store is a deterministic state machine: the same writes in the same order make the same
 //! tables, answers and digest on every node. It is blocking and single-writer.
@@ -21,6 +21,7 @@
 //! a schema, and a change log.
 
 mod apply;
+mod backend;
 mod catalog;
 mod change;
 mod disk;

@@ -4,12 +4,8 @@ use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::{Marks, Store, StoreError};
-use super::common::{applied, apply, contents, create, delete, drop_table, plain, put};
-use super::sim_disk::SimDisk;
-
-fn on(disk: &SimDisk) -> Store {
-    Store::with_backend(disk.clone()).unwrap()
-}
+use super::common::{applied, apply, contents, create, delete, drop_table, on, plain, put};
+use crate::disk::SimDisk;
 
 #[test]
 fn a_checkpoint_is_found_again_after_a_loss_of_power() {

@@ -1,8 +1,9 @@
 //! Owns short ways to say what tests say often.
 
+use crate::disk::SimDisk;
 use crate::model::{Answer, Cell, ColumnSpec, IdempotencyKey, Proposal, PutMode, Row, RowKey, When, Write};
 
-use super::super::{Marks, Store, View};
+use super::super::{Marks, Store, StoreError, View};
 
 pub(super) fn create(name: &str, columns: &[&str]) -> Write {
     let columns = columns.iter().map(|column| ColumnSpec::parse(column).unwrap()).collect();
@@ -53,4 +54,14 @@ pub(super) fn contents(view: &View) -> Vec<Contents> {
         .into_iter()
         .map(|(table, count)| (table.name.clone(), count, view.scan(&table, None).map(Result::unwrap).collect()))
         .collect()
+}
+
+/// The store on a simulated disk, if it opens.
+pub(super) fn try_on(disk: &SimDisk) -> Result<Store, StoreError> {
+    Store::in_file(disk.open_or_create("store").unwrap())
+}
+
+/// The store on a simulated disk.
+pub(super) fn on(disk: &SimDisk) -> Store {
+    try_on(disk).unwrap()
 }

@@ -3,11 +3,11 @@
 use std::io::ErrorKind;
 
 use super::super::Store;
-use super::common::{applied, apply, contents, create, delete, drop_table, put};
-use super::sim_disk::SimDisk;
+use super::common::{applied, apply, contents, create, delete, drop_table, on, put};
+use crate::disk::SimDisk;
 
 fn prepare(disk: &SimDisk) -> Store {
-    let store = Store::with_backend(disk.clone()).unwrap();
+    let store = on(disk);
     apply(&store, [create("gone", &["v"]), create("t", &["id:int", "v"])]);
     apply(&store, (0..150).map(|n| put("t", n, &[("v", "old")])));
     apply(&store, (0..50).map(|n| put("gone", n, &[])));
@@ -34,7 +34,7 @@ fn a_power_cut_leaves_the_checkpoint_before_or_the_one_after() {
         let finished = store.checkpoint().is_ok();
         for seed in 0..6 {
             let found = disk.after_power_loss(seed);
-            let again = Store::with_backend(found.clone()).unwrap();
+            let again = on(&found);
             let state = (again.view().digest().unwrap(), again.marks());
             if state == new {
                 after += 1;
@@ -46,7 +46,7 @@ fn a_power_cut_leaves_the_checkpoint_before_or_the_one_after() {
             // What was found goes on working.
             apply(&again, [put("t", -1, &[("v", "later")])]);
             assert_eq!(again.checkpoint().unwrap(), again.marks());
-            let later = Store::with_backend(found.after_power_loss(seed)).unwrap();
+            let later = on(&found.after_power_loss(seed));
             assert_eq!(contents(&later.view()), contents(&again.view()));
         }
         if finished {
@@ -71,7 +71,7 @@ fn a_power_cut_during_an_install_leaves_the_old_store_or_the_new_one() {
         disk.fail_after(operations, ErrorKind::Other);
         let installed = store.install(receiver.finish().unwrap());
         for seed in 0..3 {
-            let again = Store::with_backend(disk.after_power_loss(seed)).unwrap();
+            let again = on(&disk.after_power_loss(seed));
             let found = again.view().digest().unwrap();
             assert!(found == new || (found == old && installed.is_err()), "after {operations}, seed {seed}");
             assert_eq!(again.marks(), applied(if found == new { 301 } else { 202 }));

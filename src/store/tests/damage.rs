@@ -1,23 +1,25 @@
 //! Bytes that changed on the disk are noticed when they are read.
 
-use super::super::{Store, StoreError};
-use super::common::{apply, create, put};
-use super::sim_disk::SimDisk;
+use super::super::StoreError;
+use super::common::{apply, create, on, put, try_on};
+use crate::disk::{Disk as _, SimDisk};
 
 #[test]
 fn an_altered_value_is_damage_and_names_the_file() {
     let disk = SimDisk::new();
-    let store = Store::with_backend(disk.clone()).unwrap();
+    let store = on(&disk);
     apply(&store, [create("t", &["v"]), put("t", "a", &[("v", "find me")]), put("t", "b", &[("v", "whole")])]);
     store.checkpoint().unwrap();
     disk.cut();
     let found = disk.after_power_loss(0);
-    found.tamper(|bytes| {
-        let places: Vec<usize> = (0..bytes.len() - 7).filter(|at| &bytes[*at..*at + 7] == b"find me").collect();
-        assert!(!places.is_empty());
-        places.iter().for_each(|at| bytes[*at] = b'F');
-    });
-    let store = Store::with_backend(found).unwrap();
+    found
+        .tamper("store", |bytes| {
+            let places: Vec<usize> = (0..bytes.len() - 7).filter(|at| &bytes[*at..*at + 7] == b"find me").collect();
+            assert!(!places.is_empty());
+            places.iter().for_each(|at| bytes[*at] = b'F');
+        })
+        .unwrap();
+    let store = on(&found);
     let view = store.view();
     let table = view.table("t").unwrap().unwrap();
     let rows: Vec<_> = view.scan(&table, None).collect();
@@ -37,7 +39,7 @@ fn an_altered_value_is_damage_and_names_the_file() {
 #[test]
 fn no_altered_byte_becomes_an_altered_row() {
     let disk = SimDisk::new();
-    let store = Store::with_backend(disk.clone()).unwrap();
+    let store = on(&disk);
     apply(&store, [create("t", &["v"])]);
     apply(&store, (0..60).map(|n| put("t", n, &[("v", &n.to_string().repeat(20))])));
     store.checkpoint().unwrap();
@@ -45,11 +47,11 @@ fn no_altered_byte_becomes_an_altered_row() {
     let rows: Vec<_> = store.view().scan(&table, None).map(Result::unwrap).collect();
     disk.cut();
     let mut noticed = 0;
-    let length = disk.after_power_loss(0).length();
+    let length = disk.open("store").unwrap().len().unwrap() as usize;
     for at in (0..length).step_by(97) {
         let found = disk.after_power_loss(0);
-        found.tamper(|bytes| bytes[at] ^= 0x55);
-        let Ok(store) = Store::with_backend(found) else {
+        found.tamper("store", |bytes| bytes[at] ^= 0x55).unwrap();
+        let Ok(store) = try_on(&found) else {
             noticed += 1;
             continue;
         };

@@ -16,7 +16,7 @@ use crate::model::{
 };
 
 use super::super::{Marks, Store};
-use super::sim_disk::SimDisk;
+use crate::disk::SimDisk;
 
 struct Runner {
     disk: SimDisk,
@@ -29,7 +29,7 @@ struct Runner {
 impl Runner {
     fn new() -> Runner {
         let disk = SimDisk::new();
-        let store = Store::with_backend(disk.clone()).unwrap();
+        let store = super::common::on(&disk);
         Runner { disk, store, now_ms: 0, batch: None, transaction: None }
     }
 }
@@ -50,7 +50,7 @@ impl goldenscript::Runner for Runner {
             ("crash", []) => {
                 self.disk.cut();
                 self.disk = self.disk.after_power_loss(0);
-                self.store = Store::with_backend(self.disk.clone())?;
+                self.store = super::common::try_on(&self.disk)?;
             }
             ("tables", []) => return self.tables(),
             ("get", [table, row_id]) => return self.get(table, row_id),

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use crate::model::{Effect, RowKey, Value};
 
 use super::super::{Store, View};
-use super::common::{applied, create, delete, plain, put};
-use super::sim_disk::SimDisk;
+use super::common::{applied, create, delete, on, plain, put};
+use crate::disk::SimDisk;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -68,7 +68,7 @@ struct Twin {
 impl Twin {
     fn new() -> Twin {
         let disk = SimDisk::new();
-        let store = Store::with_backend(disk.clone()).unwrap();
+        let store = on(&disk);
         store.apply(&[plain(create("t", &["v"]))], applied(1)).unwrap();
         store.checkpoint().unwrap();
         Twin { store, disk, map: Map::new(), durable: Map::new(), waiting: Vec::new() }
@@ -109,7 +109,7 @@ impl Twin {
             Op::View => views.push((self.store.view(), self.map.clone())),
             Op::Crash(seed) => {
                 self.disk = self.disk.after_power_loss(seed);
-                self.store = Store::with_backend(self.disk.clone()).unwrap();
+                self.store = on(&self.disk);
                 self.map.clone_from(&self.durable);
             }
         }

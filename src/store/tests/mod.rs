@@ -9,7 +9,6 @@ mod files;
 mod goldens;
 mod map;
 mod remains;
-mod sim_disk;
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use super::super::Store;
 use super::super::dropped::ROWS_PER_CHECKPOINT;
 use super::super::keys;
-use super::common::{apply, contents, create, drop_table, put};
+use super::common::{apply, contents, create, drop_table, on, put};
 
 /// How many keys of dropped tables are on disk: markers, rows.
 fn on_disk(store: &Store) -> (usize, usize) {
@@ -45,14 +45,14 @@ fn a_dropped_table_is_collected_in_pieces() {
 
 #[test]
 fn remains_are_collected_after_a_restart_too() {
-    let disk = super::sim_disk::SimDisk::new();
-    let store = Store::with_backend(disk.clone()).unwrap();
+    let disk = crate::disk::SimDisk::new();
+    let store = on(&disk);
     apply(&store, [create("t", &["v"])]);
     apply(&store, (0..ROWS_PER_CHECKPOINT + 1).map(|n| put("t", n, &[])));
     apply(&store, [drop_table("t")]);
     store.checkpoint().unwrap();
     assert_eq!(on_disk(&store), (1, 1));
-    let again = Store::with_backend(disk.after_power_loss(0)).unwrap();
+    let again = on(&disk.after_power_loss(0));
     again.checkpoint().unwrap();
     assert_eq!(on_disk(&again), (0, 0));
 }

@@ -1,0 +1,255 @@
+//! Owns the one thread that writes the log: group commit.
+//!
+//! It takes all jobs that wait, in order, writes them as one batch with one sync, and only then
+//! reports them done. Without room on the disk it holds the batch and tries again: nothing of it
+//! is acknowledged meanwhile, and the door is closed (`Shared::full`). Any other failure of a write, and
+//! every failure of a sync, is fatal: the jobs fail, Raft stops.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use openraft::storage::IOFlushed;
+use tokio::sync::oneshot;
+
+use super::super::types::TypeConfig;
+use super::format::{Batch, Kind, io_error};
+use super::state::{Place, Shared};
+use super::tail::{Marks, Tail, Trouble, name};
+
+/// How many jobs one batch takes at most.
+const MAX_JOBS: usize = 1024;
+/// How many bytes of entries one batch takes, and at least one job.
+const MAX_BYTES: u64 = 16 << 20;
+/// How long a committed mark may wait for another reason to sync.
+const MARK_DELAY: Duration = Duration::from_millis(200);
+/// The pause before a full disk is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+
+type Done = oneshot::Sender<io::Result<()>>;
+
+/// What the writer is asked to do.
+pub(super) enum Job {
+    /// Append sealed entries.
+    Append { entries: Vec<(u64, Vec<u8>)>, bytes: u64, callback: IOFlushed<TypeConfig> },
+    /// Store the vote.
+    Vote { sealed: Vec<u8>, done: Done },
+    /// Store the committed mark with the next batch.
+    Committed(Vec<u8>),
+    /// Remove the entries from `from` on.
+    Truncate { from: u64, done: Done },
+    /// Remove the entries up to `upto` and store the purge mark.
+    Purge { upto: u64, sealed: Vec<u8>, done: Done },
+}
+
+/// What is true once the batch is on disk.
+enum Effect {
+    Entry(u64, usize, usize),
+    Mark(Kind, Vec<u8>),
+    Truncate(u64),
+    Purge(u64),
+}
+
+struct Writer {
+    shared: Arc<Shared>,
+    tail: Tail,
+    marks: Marks,
+    queue: Receiver<Job>,
+    /// Jobs that came while the disk was full.
+    waiting: VecDeque<Job>,
+    /// Why nothing may be written any more.
+    failed: Option<String>,
+}
+
+/// Starts the thread; it ends when the last sender is gone.
+pub(super) fn start(shared: Arc<Shared>, tail: Tail, marks: Marks) -> io::Result<Sender<Job>> {
+    let (jobs, queue) = mpsc::channel();
+    let mut writer = Writer { shared, tail, marks, queue, waiting: VecDeque::new(), failed: None };
+    writer.remove_segments();
+    std::thread::Builder::new().name("ddb-log".into()).spawn(move || writer.run())?;
+    Ok(jobs)
+}
+
+impl Writer {
+    fn run(&mut self) {
+        let mut committed: Option<Vec<u8>> = None;
+        loop {
+            let first = match (self.waiting.pop_front(), &committed) {
+                (Some(job), _) => Ok(job),
+                (None, None) => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                (None, Some(_)) => self.queue.recv_timeout(MARK_DELAY),
+            };
+            let ended = matches!(first, Err(RecvTimeoutError::Disconnected));
+            let idle = first.is_err();
+            let mut jobs = Vec::new();
+            let mut gathered = 0;
+            let more = std::iter::from_fn(|| self.waiting.pop_front().or_else(|| self.queue.try_recv().ok()));
+            for job in first.into_iter().chain(more.take(MAX_JOBS)) {
+                match job {
+                    Job::Committed(sealed) => committed = Some(sealed),
+                    job => {
+                        gathered += if let Job::Append { bytes, .. } = &job { *bytes } else { 0 };
+                        jobs.push(job);
+                    }
+                }
+                if gathered > MAX_BYTES {
+                    break;
+                }
+            }
+            if !jobs.is_empty() || (idle && committed.is_some()) {
+                self.settle(jobs, committed.take());
+            }
+            if ended {
+                return;
+            }
+        }
+    }
+
+    /// Writes the jobs as one batch and tells each what became of it.
+    fn settle(&mut self, mut jobs: Vec<Job>, committed: Option<Vec<u8>>) {
+        let started = Instant::now();
+        let result = self.commit(&mut jobs, committed);
+        metrics::histogram!("ddb_fsync_seconds").record(started.elapsed().as_secs_f64());
+        if let Err(e) = &result {
+            tracing::error!("the log cannot be written, this node stops taking part: {e}");
+        }
+        let outcome = || result.as_ref().map(|_| ()).map_err(|e| io::Error::new(e.kind(), e.to_string()));
+        let mut purged = false;
+        for job in jobs {
+            match job {
+                Job::Append { callback, bytes, .. } => {
+                    self.shared.unsynced.fetch_sub(bytes, Ordering::Relaxed);
+                    callback.io_completed(outcome());
+                }
+                // Whoever asked may have gone.
+                Job::Vote { done, .. } | Job::Truncate { done, .. } => drop(done.send(outcome())),
+                Job::Purge { done, .. } => {
+                    purged = result.is_ok();
+                    drop(done.send(outcome()));
+                }
+                Job::Committed(_) => {}
+            }
+        }
+        if result.is_ok() {
+            self.shared.trim();
+        }
+        if purged {
+            self.remove_segments();
+        }
+    }
+
+    fn commit(&mut self, jobs: &mut [Job], committed: Option<Vec<u8>>) -> io::Result<()> {
+        let (mut batch, mut effects) = (Batch::new(), Vec::new());
+        let group = self.shared.group;
+        for job in jobs {
+            match job {
+                Job::Append { entries, .. } => {
+                    for (index, sealed) in std::mem::take(entries) {
+                        let at = batch.push(group, Kind::Entry, &[&index.to_le_bytes(), &sealed]) + 8;
+                        effects.push(Effect::Entry(index, at, sealed.len()));
+                    }
+                }
+                Job::Vote { sealed, .. } => effects.push(mark(&mut batch, group, Kind::Vote, sealed)),
+                Job::Truncate { from, .. } => {
+                    batch.push(group, Kind::Truncate, &[&from.to_le_bytes()]);
+                    effects.push(Effect::Truncate(*from));
+                }
+                Job::Purge { upto, sealed, .. } => {
+                    effects.push(mark(&mut batch, group, Kind::Purged, sealed));
+                    effects.push(Effect::Purge(*upto));
+                }
+                Job::Committed(_) => {}
+            }
+        }
+        if let Some(mut sealed) = committed {
+            effects.push(mark(&mut batch, group, Kind::Committed, &mut sealed));
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        if let Some(why) = &self.failed {
+            return Err(io_error(format!("the log has failed before: {why}")));
+        }
+        let at = self.write(&mut batch).inspect_err(|e| self.failed = Some(e.to_string()))?;
+        self.note(effects, at, batch.mask());
+        Ok(())
+    }
+
+    /// Writes the batch, as soon as there is room.
+    fn write(&mut self, batch: &mut Batch) -> io::Result<u64> {
+        loop {
+            match self.tail.append(batch, self.shared.group, &self.marks) {
+                Ok(at) => {
+                    if self.shared.full.swap(false, Ordering::Relaxed) {
+                        tracing::info!("the log has room again: writes resume");
+                    }
+                    return Ok(at);
+                }
+                Err(Trouble::Fatal(e)) => return Err(e),
+                Err(Trouble::Full(e)) => {
+                    if !self.shared.full.swap(true, Ordering::Relaxed) {
+                        tracing::error!("the disk has no room for the log, writes wait: {e}");
+                    }
+                    if !self.pause() {
+                        return Err(e);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits a moment; false once nobody is there any more.
+    fn pause(&mut self) -> bool {
+        let until = Instant::now() + RETRY;
+        loop {
+            match self.queue.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(job) => self.waiting.push_back(job),
+                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// Notes what is on disk now.
+    fn note(&mut self, effects: Vec<Effect>, at: u64, mask: u8) {
+        let segment = self.tail.segment;
+        let mut places = self.shared.places();
+        places.files.entry(segment).or_insert_with(|| self.tail.file.clone());
+        for effect in effects {
+            match effect {
+                Effect::Entry(index, within, len) => {
+                    places.push(index, Place { segment, at: at + within as u64, len: len as u32, mask });
+                }
+                Effect::Mark(kind, sealed) => self.marks.set(kind, sealed),
+                Effect::Truncate(from) => places.truncate(from),
+                Effect::Purge(upto) => places.purge(upto),
+            }
+        }
+    }
+
+    /// Removes the segments that hold nothing any more, oldest first, each durably before the next.
+    fn remove_segments(&mut self) {
+        let dead: Vec<u32> = {
+            let places = self.shared.places();
+            let first = places.first().map_or(self.tail.segment, |(_, segment)| segment);
+            places.files.range(..first.min(self.tail.segment)).map(|(segment, _)| *segment).collect()
+        };
+        for segment in dead {
+            if let Err(e) = self.tail.disk.remove(&name(segment)).and_then(|()| self.tail.disk.sync_dir()) {
+                // It is tried again with the next purge or start.
+                tracing::warn!("cannot remove {}, which the log no longer needs: {e}", name(segment));
+                return;
+            }
+            self.shared.places().files.remove(&segment);
+        }
+    }
+}
+
+fn mark(batch: &mut Batch, group: u64, kind: Kind, sealed: &mut Vec<u8>) -> Effect {
+    let sealed = std::mem::take(sealed);
+    batch.push(group, kind, &[&sealed]);
+    Effect::Mark(kind, sealed)
+}
