@@ -122,9 +122,15 @@ async fn many_rows_are_changed_after_a_yes_and_a_file_is_one_transaction() {
     assert_eq!(rehearsed["results"][1]["row"]["data"]["name"], "Omar");
     assert_eq!(transaction(text, &[], 0)["results"][0]["effect"], "inserted");
     let refused = transaction(text, &[], 5);
-    assert!(refused["error"]["message"].as_str().is_some_and(|said| said.starts_with("line 1: row \"3\"")), "{refused}");
+    assert!(
+        refused["error"]["message"].as_str().is_some_and(|said| said.starts_with("line 1: row \"3\"")),
+        "{refused}"
+    );
     let refused = transaction(&text.replace("grade=E", "grade=F"), &[], 5);
-    assert!(refused["error"]["message"].as_str().is_some_and(|said| said.starts_with("line 3: row \"2\"")), "{refused}");
+    assert!(
+        refused["error"]["message"].as_str().is_some_and(|said| said.starts_with("line 3: row \"2\"")),
+        "{refused}"
+    );
     let refused = transaction("{\"get\":{}}", &[], 8);
     assert!(refused["error"]["message"].as_str().is_some_and(|said| said.starts_with("line 1: ")), "{refused}");
     let args = ["delete", "students", "-", "--yes"];

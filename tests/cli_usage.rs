@@ -26,8 +26,9 @@ fn nobody() -> String {
 
 #[test]
 fn help_starts_with_a_sentence_and_ends_with_examples() {
-    let commands =
-        ["", "serve", "demo", "status", "wait", "verify", "table", "insert", "get", "search", "update", "delete", "txn"];
+    let commands = [
+        "", "serve", "demo", "status", "wait", "verify", "table", "insert", "get", "search", "update", "delete", "txn",
+    ];
     for command in commands {
         let mut words = vec![command, "--help"];
         words.retain(|word| !word.is_empty());

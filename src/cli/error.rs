@@ -79,13 +79,11 @@ pub(crate) fn exit_code(failure: &Failure, write: bool) -> u8 {
         Code::Timeout if write => exit::NO_QUORUM,
         Code::Timeout => exit::UNKNOWN,
         Code::BadRequest | Code::BadJson | Code::BadName | Code::BadFilter | Code::BadSql => exit::USAGE,
-        Code::TableNotFound | Code::RowNotFound => exit::NOT_FOUND,
-        Code::TableExists
-        | Code::RowExists
-        | Code::UniqueViolation
-        | Code::RevisionMismatch
-        | Code::ConditionFailed => exit::CONFLICT,
+        Code::TableNotFound | Code::RowNotFound | Code::IndexNotFound => exit::NOT_FOUND,
+        Code::TableExists | Code::RowExists | Code::UniqueViolation | Code::RevisionMismatch => exit::CONFLICT,
+        Code::ConditionFailed | Code::ColumnExists | Code::IndexExists => exit::CONFLICT,
         Code::BadLine | Code::UnknownColumn | Code::TypeMismatch | Code::TooLarge => exit::REFUSED,
+        Code::NotNullViolation => exit::REFUSED,
         Code::Unauthenticated | Code::Forbidden => exit::FORBIDDEN,
         Code::NotFound
         | Code::MethodNotAllowed

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use super::Endpoint;
 use super::error::ClientError;
 use super::request::{Answer, Request};
-use crate::model::{Cell, ClusterStatus, ColumnSpec, Fate, Level, PutMode, VerifyReport, When};
+use crate::model::{Alteration, Cell, ClusterStatus, ColumnSpec, Fate, IndexSpec, Level, PutMode, VerifyReport, When};
 use crate::protocol::{
-    CreatedTable, RowObject, TableInfo, TableList, Written, decode, encode_create_table, encode_insert,
-    encode_row_body, level_name, row_path, table_path,
+    CreatedTable, RowObject, TableInfo, TableList, Written, decode, encode_alter_table, encode_create_index,
+    encode_create_table, encode_insert, encode_row_body, index_path, level_name, row_path, table_path,
 };
 
 /// How long a connection may take to come about.
@@ -99,6 +99,31 @@ impl Client {
     /// As every call.
     pub async fn table(&self, name: &str) -> Result<TableInfo, ClientError> {
         self.ask(&self.get(&table_path(name)?)).await
+    }
+
+    /// Changes the columns of a table, all or none.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn alter_table(&self, name: &str, changes: &[Alteration]) -> Result<CreatedTable, ClientError> {
+        self.ask(&Request::write(Method::PATCH, table_path(name)?, encode_alter_table(changes))).await
+    }
+
+    /// Adds an index to a table; it is built in the background.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn create_index(&self, table: &str, index: &IndexSpec) -> Result<CreatedTable, ClientError> {
+        let path = format!("{}/indexes", table_path(table)?);
+        self.ask(&Request::write(Method::POST, path, encode_create_index(index))).await
+    }
+
+    /// Drops an index.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn drop_index(&self, table: &str, index: &str) -> Result<CreatedTable, ClientError> {
+        self.ask(&Request::write(Method::DELETE, index_path(table, index)?, Vec::new())).await
     }
 
     /// Drops a table with all its rows.

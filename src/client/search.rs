@@ -28,6 +28,8 @@ pub struct Search {
     pub limit: Option<u64>,
     /// Whether each page tells how its rows were found.
     pub explain: bool,
+    /// Whether only the number of rows is asked for: one page, without rows.
+    pub count: bool,
 }
 
 /// The pages of a search.
@@ -58,7 +60,7 @@ impl Pages<'_> {
         if self.done {
             return Ok(None);
         }
-        let Search { table, filters, columns, order, explain, .. } = self.search;
+        let Search { table, filters, columns, order, explain, count, .. } = self.search;
         let mut request = self.client.get(&format!("{}/rows", table_path(table)?));
         for filter in filters {
             request = request.param("filter", &filter.to_string());
@@ -72,16 +74,22 @@ impl Pages<'_> {
         if !columns.is_empty() {
             request = request.param("columns", &columns.join(","));
         }
-        request = request.param("limit", &self.size.min(self.left).to_string());
+        if *count {
+            request = request.param("count", "1");
+        }
+        let size = if *count { self.left } else { self.size.min(self.left) };
+        if size < u64::MAX {
+            request = request.param("limit", &size.to_string());
+        }
         if let Some(cursor) = &self.cursor {
             request = request.param("cursor", cursor);
         }
         let answer = self.client.call(&request).await?;
         let page: Page = super::calls::read(&request, &answer)?;
-        self.left = self.left.saturating_sub(page.rows.len() as u64);
+        self.left = self.left.saturating_sub(page.count);
         self.size = next_size(page.rows.len() as u64, answer.body.len() as u64);
         self.cursor.clone_from(&page.cursor);
-        self.done = self.cursor.is_none() || self.left == 0;
+        self.done = *count || self.cursor.is_none() || self.left == 0;
         Ok(Some(page))
     }
 }

@@ -150,6 +150,11 @@ impl Condition {
         }
     }
 
+    /// What the column at that position is held against, if it is that column that this is about.
+    pub(super) fn on_column(&self, column: usize) -> Option<&Test> {
+        (self.place == Place::Column(column)).then_some(&self.test)
+    }
+
     /// What the row id is held against, if it is the row id that this is about.
     pub(super) fn on_row_id(&self) -> Option<&Test> {
         (self.place == Place::RowId).then_some(&self.test)

@@ -82,6 +82,14 @@ codes! {
     BadSql = "bad_sql",
     /// A condition of a transaction does not hold; the message says which, and what is there.
     ConditionFailed = "condition_failed",
+    /// A column that must have a value has none.
+    NotNullViolation = "not_null_violation",
+    /// The table has a column of that name already.
+    ColumnExists = "column_exists",
+    /// The table has an index of that name already.
+    IndexExists = "index_exists",
+    /// The table has no such index.
+    IndexNotFound = "index_not_found",
 }
 
 impl Code {

@@ -8,14 +8,18 @@
 
 mod access;
 mod address;
+mod alter;
 mod cluster;
+mod column;
 mod compare;
 mod condition;
 mod failure;
 mod filter;
+mod index;
 mod json;
 mod name;
 mod order;
+mod plan;
 mod row;
 mod schema;
 mod sql;
@@ -26,14 +30,18 @@ mod write;
 
 pub use access::{Access, KeyRange};
 pub use address::parse_address;
+pub use alter::Alteration;
 pub use cluster::{ClusterStatus, Configured, Leader, NodeDigest, NodeStatus, Role, VerifyReport};
+pub use column::{Column, ColumnSpec, ColumnType};
 pub use condition::Condition;
 pub use failure::{Code, Failure, Fate};
 pub use filter::{Filter, Op};
+pub use index::{Entry, Index, IndexSpec, IndexState, MAX_INDEX_COLUMNS, MAX_INDEXED_BYTES, MAX_INDEXES};
 pub use name::{check_name, excerpt, nearest};
 pub use order::{Order, Standing};
+pub use plan::IndexUse;
 pub use row::{MAX_ROW_ID, Row, RowKey, check_row_id};
-pub use schema::{Column, ColumnSpec, ColumnType, Table};
+pub use schema::{MAX_COLUMNS, Table};
 pub use sql::{SqlColumn, SqlParams, SqlQuery};
 pub use transaction::{
     Change, Check, Done, MAX_OPERATIONS, MAX_TRANSACTION_BYTES, Operation, Part, ReadRow, check_transaction,

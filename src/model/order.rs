@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 
 use super::compare::SortKey;
+use super::index::NULL;
 use super::{Code, ColumnType, Failure, Row, RowKey, Table, Value};
 
 /// The most columns to order by.
@@ -79,6 +80,11 @@ impl Order {
         &self.text
     }
 
+    /// The positions of its columns, if all rise and none is the row id.
+    pub(super) fn rising(&self) -> Option<Vec<usize>> {
+        self.by.iter().map(|by| by.column.filter(|_| !by.falling)).collect()
+    }
+
     /// Where `row` stands.
     pub fn standing(&self, key: &RowKey, row: &Row) -> Standing {
         let term = |by: &By| {
@@ -94,6 +100,17 @@ impl Order {
 }
 
 impl Standing {
+    /// Appends the bytes of an index's entry that stands there, in an order in which all columns rise.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        for term in &self.terms {
+            match term {
+                Term::Rising(key) | Term::Falling(Reverse(key)) => key.encode(out),
+                Term::Null => out.push(NULL),
+            }
+        }
+        out.extend_from_slice(&self.key.0);
+    }
+
     /// The key of the row that stands there.
     pub fn key(&self) -> &RowKey {
         &self.key

@@ -1,88 +1,13 @@
-//! Owns tables and columns: their types, and the row of values a request's cells make.
+//! Owns tables: their columns and indexes, and the row of values a request's cells make.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, Code, Failure, Value, check_name, excerpt, nearest};
+use super::{
+    Cell, Code, Column, ColumnSpec, ColumnType, Failure, Index, IndexSpec, Value, check_name, excerpt, nearest,
+};
 
 /// The most columns a table may have.
-const MAX_COLUMNS: usize = 1_000;
-
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ColumnType {
-    /// Any JSON value.
-    Any,
-    /// Text.
-    Text,
-    /// A 64-bit integer.
-    Int,
-    /// A finite 64-bit float.
-    Float,
-    /// `true` or `false`.
-    Bool,
-    /// Any JSON value.
-    Json,
-    /// An RFC 3339 timestamp, kept as it was written, compared as an instant.
-    Timestamp,
-}
-
-impl ColumnType {
-    /// All types with their names.
-    pub const NAMES: [(&'static str, ColumnType); 7] = [
-        ("any", ColumnType::Any),
-        ("text", ColumnType::Text),
-        ("int", ColumnType::Int),
-        ("float", ColumnType::Float),
-        ("bool", ColumnType::Bool),
-        ("json", ColumnType::Json),
-        ("timestamp", ColumnType::Timestamp),
-    ];
-
-    /// The type's name, as it stands in `name:type`.
-    pub fn as_str(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, kind)| *kind == self).map_or("any", |(name, _)| name)
-    }
-}
-
-/// A column as a request declares it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ColumnSpec {
-    /// Its name.
-    pub name: String,
-    /// Its type.
-    pub kind: ColumnType,
-}
-
-impl ColumnSpec {
-    /// Parses `name` or `name:type`.
-    ///
-    /// # Errors
-    /// `bad_name` for the name, `bad_request` for an unknown type.
-    pub fn parse(text: &str) -> Result<ColumnSpec, Failure> {
-        let (name, kind) = text.split_once(':').unwrap_or((text, "any"));
-        check_name("column", name)?;
-        match ColumnType::NAMES.iter().find(|(known, _)| *known == kind) {
-            Some((_, kind)) => Ok(ColumnSpec { name: name.into(), kind: *kind }),
-            None => {
-                let shown = excerpt(kind, 80);
-                let message = format!("column \"{name}\" has the unknown type \"{shown}\"");
-                let hint = "types are any, text, int, float, bool, json and timestamp";
-                Err(Failure::new(Code::BadRequest, message).hint(hint))
-            }
-        }
-    }
-}
-
-/// A column of a table. Rows name it by `id`, so that a rename need not touch them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Column {
-    /// Unique in the table, never used again.
-    pub id: u32,
-    /// Its name.
-    pub name: String,
-    /// Its type.
-    pub kind: ColumnType,
-}
+pub const MAX_COLUMNS: usize = 1_000;
 
 /// A table's schema.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +18,12 @@ pub struct Table {
     pub name: String,
     /// Its columns, in declared order.
     pub columns: Vec<Column>,
+    /// Its secondary indexes, the oldest first.
+    pub indexes: Vec<Index>,
+    /// The id that the next column gets.
+    pub(super) next_column: u32,
+    /// The id that the next index gets.
+    pub(super) next_index: u32,
     /// The revision of the last change to the schema.
     pub revision: u64,
 }
@@ -102,30 +33,67 @@ impl Table {
     ///
     /// # Errors
     /// `bad_name` for a bad, reserved or repeated name, `bad_request` for no columns, too many,
-    /// or an `id` that is neither any, text nor int.
+    /// or constraints that its columns cannot have.
     pub fn declare(id: u32, name: &str, specs: &[ColumnSpec], revision: u64) -> Result<Table, Failure> {
         check_name("table", name)?;
         if specs.is_empty() || specs.len() > MAX_COLUMNS {
             let message = format!("table \"{name}\" has {} columns; it needs 1 to {MAX_COLUMNS}", specs.len());
             return Err(Failure::new(Code::BadRequest, message));
         }
-        let mut columns: Vec<Column> = Vec::with_capacity(specs.len());
-        for (index, ColumnSpec { name, kind }) in specs.iter().enumerate() {
-            check_name("column", name)?;
-            if columns.iter().any(|other| other.name == *name) {
-                return Err(Failure::new(Code::BadName, format!("column \"{name}\" is declared twice")));
+        let name = name.to_string();
+        let (columns, indexes) = (Vec::with_capacity(specs.len()), Vec::new());
+        let mut table = Table { id, name, columns, indexes, next_column: 0, next_index: 0, revision };
+        for spec in specs {
+            check_name("column", &spec.name)?;
+            if table.columns.iter().any(|other| other.name == spec.name) {
+                return Err(Failure::new(Code::BadName, format!("column \"{}\" is declared twice", spec.name)));
             }
-            if name == "row_id" {
-                return Err(Failure::new(Code::BadName, "a column cannot be called \"row_id\"")
-                    .hint("call it \"id\": a column of that name is the row id"));
-            }
-            if name == "id" && !matches!(kind, ColumnType::Any | ColumnType::Text | ColumnType::Int) {
-                let message = format!("column \"id\" is the row id and cannot have the type {}", kind.as_str());
-                return Err(Failure::new(Code::BadRequest, message).hint("declare it id, id:text or id:int"));
-            }
-            columns.push(Column { id: index as u32, name: name.clone(), kind: *kind });
+            check_id_column(spec)?;
+            table.put_column(spec, revision, true)?;
         }
-        Ok(Table { id, name: name.into(), columns, revision })
+        Ok(table)
+    }
+
+    /// Adds a checked column, and the index that keeps it unique; that one is built at once in an empty table.
+    pub(super) fn put_column(&mut self, spec: &ColumnSpec, revision: u64, empty: bool) -> Result<(), Failure> {
+        self.columns.push(Column::new(self.next_column, spec, revision));
+        self.next_column += 1;
+        // The row id is unique by itself.
+        if spec.unique && spec.name != "id" {
+            self.add_index(&IndexSpec { name: None, columns: vec![spec.name.clone()], unique: true }, empty)?;
+        }
+        Ok(())
+    }
+
+    /// The declaration that the column at `place` amounts to.
+    pub fn spec(&self, place: usize) -> ColumnSpec {
+        let Column { id, name, kind, not_null, default, .. } = self.columns[place].clone();
+        let unique = self.indexes.iter().any(|index| index.unique && index.columns == [id] && !index.is_failed());
+        ColumnSpec { name, kind, not_null, unique, default }
+    }
+
+    /// What a new row holds where it says nothing.
+    pub fn defaults(&self) -> Vec<Value> {
+        self.columns.iter().map(|column| column.default.clone().unwrap_or(Value::Null)).collect()
+    }
+
+    /// Refuses a row that lacks a value it must have; `values` are in column order.
+    ///
+    /// # Errors
+    /// `not_null_violation`.
+    pub fn check_nulls(&self, values: &[Value]) -> Result<(), Failure> {
+        let missing = |(column, value): &(&Column, &Value)| column.not_null && **value == Value::Null;
+        // The key of a row holds its id, and it always has one.
+        match self.columns.iter().zip(values).filter(|(column, _)| column.name != "id").find(missing) {
+            None => Ok(()),
+            Some((column, _)) => {
+                let message = format!(
+                    "column \"{}\" of table \"{}\" cannot be null; nothing was written",
+                    column.name, self.name
+                );
+                Err(Failure::new(Code::NotNullViolation, message).hint(format!("give \"{}\" a value", column.name)))
+            }
+        }
     }
 
     /// The position of the `id` column, if the table declares one.
@@ -207,4 +175,21 @@ impl Table {
             format!("{what} does not fit column \"{column}\" of table \"{table}\", which is {}", kind.as_str());
         Failure::new(Code::TypeMismatch, message)
     }
+}
+
+/// What a column called `id` or `row_id` must be.
+pub(super) fn check_id_column(spec: &ColumnSpec) -> Result<(), Failure> {
+    if spec.name == "row_id" {
+        return Err(Failure::new(Code::BadName, "a column cannot be called \"row_id\"")
+            .hint("call it \"id\": a column of that name is the row id"));
+    }
+    if spec.name == "id" && !matches!(spec.kind, ColumnType::Any | ColumnType::Text | ColumnType::Int) {
+        let message = format!("column \"id\" is the row id and cannot have the type {}", spec.kind.as_str());
+        return Err(Failure::new(Code::BadRequest, message).hint("declare it id, id:text or id:int"));
+    }
+    if spec.name == "id" && spec.default.is_some() {
+        return Err(Failure::new(Code::BadRequest, "column \"id\" is the row id and cannot have a default")
+            .hint("every row is given its id"));
+    }
+    Ok(())
 }

@@ -23,6 +23,9 @@ pub enum Value {
     Json(String),
 }
 
+// No float is NaN: neither JSON nor the fitting of text makes one.
+impl Eq for Value {}
+
 /// A value as a request gives it, before the table's schema is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Cell {

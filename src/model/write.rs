@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, Change, Check, ColumnSpec, Done, Failure, Filter, Operation, Table};
+use super::{Alteration, Cell, Change, Check, ColumnSpec, Done, Failure, Filter, IndexSpec, Operation, Table};
 
 /// How a put treats what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,6 +128,36 @@ pub enum Write {
         /// Whether no more rows are to come.
         last: bool,
     },
+    /// Changes the columns of a table, all or none.
+    AlterTable {
+        /// The table's name.
+        name: String,
+        /// The changes, in order.
+        changes: Vec<Alteration>,
+    },
+    /// Adds an index; rows that are there are entered by `BuildIndex`.
+    CreateIndex {
+        /// The table's name.
+        table: String,
+        /// The index.
+        index: IndexSpec,
+    },
+    /// Drops an index.
+    DropIndex {
+        /// The table's name.
+        table: String,
+        /// The index's name.
+        index: String,
+    },
+    /// Enters some more rows into an index that is being built.
+    BuildIndex {
+        /// The table's name.
+        table: String,
+        /// The index's name.
+        index: String,
+        /// How many rows at most.
+        rows: u32,
+    },
 }
 
 /// The client's name for one write, under which it may be sent again.
@@ -201,6 +231,10 @@ pub enum Effect {
         /// Whether no more rows are to come.
         last: bool,
     },
+    /// The table's columns or indexes have changed; this is its schema now.
+    Altered(Table),
+    /// A step of an index's building was done.
+    Built,
 }
 
 /// The answer to a write that took effect.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::columns;
 use super::json::{write_number, write_text};
+use super::schema::IndexInfo;
 use crate::model::{Code, ColumnSpec, Counts, Failure, Table};
 
 /// The answer to a write of a row or the drop of a table: `{"table","row_id","revision"}`.
@@ -74,7 +75,8 @@ pub struct Changed {
     pub revision: u64,
 }
 
-/// The answer to the creation of a table: `{"table","columns":[{"name","type"}],"revision"}`.
+/// The answer to the creation of a table, or to a change of its schema:
+/// `{"table","columns":[{"name","type"}],"indexes"?,"revision"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreatedTable {
     /// The table's name.
@@ -82,6 +84,9 @@ pub struct CreatedTable {
     /// Its columns, in declared order.
     #[serde(with = "columns")]
     pub columns: Vec<ColumnSpec>,
+    /// Its indexes, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<IndexInfo>,
     /// The revision of the write.
     pub revision: u64,
 }
@@ -89,11 +94,12 @@ pub struct CreatedTable {
 impl CreatedTable {
     /// The answer for `table`.
     pub fn new(table: &Table, revision: u64) -> CreatedTable {
-        CreatedTable { table: table.name.clone(), columns: columns::specs(&table.columns), revision }
+        let indexes = IndexInfo::all(table);
+        CreatedTable { table: table.name.clone(), columns: columns::specs(table), indexes, revision }
     }
 }
 
-/// A table described: `{"name","columns","rows","revision"}`.
+/// A table described: `{"name","columns","indexes"?,"rows","bytes"?,"revision"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableInfo {
     /// The table's name.
@@ -101,8 +107,14 @@ pub struct TableInfo {
     /// Its columns, in declared order.
     #[serde(with = "columns")]
     pub columns: Vec<ColumnSpec>,
+    /// Its indexes, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<IndexInfo>,
     /// How many rows it has.
     pub rows: u64,
+    /// About how many bytes its rows take, where that is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
     /// The revision of the last change to its schema.
     pub revision: u64,
 }
@@ -110,8 +122,19 @@ pub struct TableInfo {
 impl TableInfo {
     /// The description of `table`.
     pub fn new(table: &Table, rows: u64) -> TableInfo {
-        let columns = columns::specs(&table.columns);
-        TableInfo { name: table.name.clone(), columns, rows, revision: table.revision }
+        let (columns, indexes) = (columns::specs(table), IndexInfo::all(table));
+        TableInfo { name: table.name.clone(), columns, indexes, rows, bytes: None, revision: table.revision }
+    }
+
+    /// The same with what is known beside the schema: the bytes of its rows, and how many of them have been
+    /// entered into an index that is being built.
+    #[must_use]
+    pub fn with(mut self, bytes: u64, built: impl Fn(&str) -> Option<u64>) -> TableInfo {
+        self.bytes = Some(bytes);
+        for index in &mut self.indexes {
+            index.rows_built = built(&index.name);
+        }
+        self
     }
 }
 

@@ -1,16 +1,19 @@
-//! Owns how columns are declared in JSON: `"name"`, `"name:type"` or `{"name","type"}`.
+//! Owns how columns are declared in JSON: `"name"`, `"name:type…"` or
+//! `{"name","type","not_null","unique","default"}`.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde::ser::{SerializeSeq as _, Serializer};
+use serde::ser::Serializer;
+use serde_json::value::RawValue;
 
-use crate::model::{Column, ColumnSpec, ColumnType, Failure, check_name};
+use super::cells::Exact;
+use crate::model::{Cell, ColumnSpec, ColumnType, Failure, Table, Value, check_name};
 
 /// One declared column as it was written, either form.
 pub(super) enum Declared {
     Word(String),
-    Pair { name: String, kind: Option<String> },
+    Object { name: String, kind: Option<String>, not_null: bool, unique: bool, default: Option<Value> },
 }
 
 impl Declared {
@@ -18,10 +21,15 @@ impl Declared {
     pub(super) fn spec(self) -> Result<ColumnSpec, Failure> {
         match self {
             Declared::Word(word) => ColumnSpec::parse(&word),
-            Declared::Pair { name, kind } => {
+            Declared::Object { name, kind, not_null, unique, default } => {
                 // A checked name has no colon, so that the two join and part again as they were.
                 check_name("column", &name)?;
-                ColumnSpec::parse(&format!("{name}:{}", kind.as_deref().unwrap_or("any")))
+                let kind = kind.as_deref().unwrap_or("any");
+                if kind.contains(':') {
+                    check_name("type", kind)?;
+                }
+                let spec = ColumnSpec { not_null, unique, ..ColumnSpec::parse(&format!("{name}:{kind}"))? };
+                spec.with_default(default.map(Cell::Exact))
             }
         }
     }
@@ -47,38 +55,67 @@ impl<'de> Visitor<'de> for DeclaredVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Declared, A::Error> {
-        let (mut name, mut kind) = (None, None);
+        let (mut name, mut kind, mut not_null, mut unique, mut default) = (None, None, None, None, None);
         while let Some(key) = map.next_key::<String>()? {
             let twice = match key.as_str() {
                 "name" => name.replace(map.next_value()?).is_some(),
                 "type" => kind.replace(map.next_value()?).is_some(),
-                _ => return Err(A::Error::unknown_field(&key, &["name", "type"])),
+                "not_null" => not_null.replace(map.next_value()?).is_some(),
+                "unique" => unique.replace(map.next_value()?).is_some(),
+                "default" => default.replace(map.next_value::<Exact>()?.0).is_some(),
+                _ => {
+                    return Err(A::Error::unknown_field(&key, &["name", "type", "not_null", "unique", "default"]));
+                }
             };
             if twice {
                 return Err(A::Error::custom(format_args!("duplicate field `{key}`")));
             }
         }
-        Ok(Declared::Pair { name: name.ok_or_else(|| A::Error::missing_field("name"))?, kind })
+        let name = name.ok_or_else(|| A::Error::missing_field("name"))?;
+        let (not_null, unique) = (not_null.unwrap_or(false), unique.unwrap_or(false));
+        Ok(Declared::Object { name, kind, not_null, unique, default })
     }
 }
 
-/// The declarations that `columns` came from.
-pub(super) fn specs(columns: &[Column]) -> Vec<ColumnSpec> {
-    columns.iter().map(|column| ColumnSpec { name: column.name.clone(), kind: column.kind }).collect()
+/// The declarations that the columns of `table` amount to.
+pub(super) fn specs(table: &Table) -> Vec<ColumnSpec> {
+    (0..table.columns.len()).map(|place| table.spec(place)).collect()
 }
 
-/// For `#[serde(with)]`: writes `[{"name","type"}…]`.
+/// A column as it is written; what is not so is left out.
+#[derive(serde::Serialize)]
+struct Written<'a> {
+    name: &'a str,
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    not_null: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unique: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default: Option<Box<RawValue>>,
+}
+
+impl<'a> Written<'a> {
+    fn new(column: &'a ColumnSpec) -> Written<'a> {
+        let ColumnSpec { name, kind, not_null, unique, default } = column;
+        let raw = |value: &Value| {
+            let mut text = String::new();
+            value.write_json(&mut text);
+            RawValue::from_string(text).ok()
+        };
+        let default = default.as_ref().and_then(raw);
+        Written { name, r#type: kind.as_str(), not_null: *not_null, unique: *unique, default }
+    }
+}
+
+/// For `#[serde(serialize_with)]`: writes one column.
+pub(super) fn serialize_one<S: Serializer>(column: &ColumnSpec, writer: S) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&Written::new(column), writer)
+}
+
+/// For `#[serde(with)]`: writes `[{"name","type",…}…]`.
 pub(super) fn serialize<S: Serializer>(columns: &[ColumnSpec], writer: S) -> Result<S::Ok, S::Error> {
-    #[derive(serde::Serialize)]
-    struct Pair<'a> {
-        name: &'a str,
-        r#type: &'static str,
-    }
-    let mut list = writer.serialize_seq(Some(columns.len()))?;
-    for column in columns {
-        list.serialize_element(&Pair { name: &column.name, r#type: column.kind.as_str() })?;
-    }
-    list.end()
+    writer.collect_seq(columns.iter().map(Written::new))
 }
 
 /// For `#[serde(with)]`: reads what `serialize` wrote, also from a node that tells more of a column.
@@ -93,11 +130,12 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(reader: D) -> Result<Vec<Co
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
             let mut columns = Vec::new();
-            while let Some(Told { name, kind }) = items.next_element()? {
+            while let Some(Told { name, kind, not_null, unique, default }) = items.next_element()? {
                 let known = ColumnType::NAMES.iter().find(|(known, _)| *known == kind);
                 let (_, kind) =
                     known.ok_or_else(|| A::Error::custom(format_args!("unknown column type \"{kind}\"")))?;
-                columns.push(ColumnSpec { name, kind: *kind });
+                let default = default.map(|exact| exact.0);
+                columns.push(ColumnSpec { name, kind: *kind, not_null, unique, default });
             }
             Ok(columns)
         }
@@ -111,4 +149,10 @@ struct Told {
     name: String,
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default)]
+    not_null: bool,
+    #[serde(default)]
+    unique: bool,
+    #[serde(default)]
+    default: Option<Exact>,
 }

@@ -17,6 +17,7 @@ mod key;
 mod lines;
 mod request;
 mod rows;
+mod schema;
 mod sql;
 mod transaction;
 mod words;
@@ -31,6 +32,9 @@ pub use request::{
     parse_insert, parse_row_body, parse_update,
 };
 pub use rows::{Explain, Page, RowObject, RowShape, write_row};
+pub use schema::{
+    IndexInfo, encode_alter_table, encode_create_index, index_path, parse_alter_table, parse_create_index,
+};
 pub use sql::{SqlLine, SqlShape, decode_sql_line, encode_sql, parse_sql};
 pub use transaction::{Outcome, Step, Transacted, encode_transaction, parse_transaction, parse_transaction_line};
 pub use words::{

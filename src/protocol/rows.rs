@@ -38,9 +38,10 @@ pub struct Page {
 /// How the rows of a search were found: `{"access","sorted","rows_examined","rows_returned"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explain {
-    /// `point`, `range` or `scan`: single rows, a range of row ids, or the whole table was read.
+    /// `point`, `range`, `index NAME` or `scan`: single rows, a range of row ids, what an index names, or the
+    /// whole table was read.
     pub access: String,
-    /// Whether the rows were sorted; if not, they come as they lie, by row id.
+    /// Whether the rows were sorted; if not, they come as they lie: by row id, or in the order of the index.
     pub sorted: bool,
     /// How many rows were read and tested.
     pub rows_examined: u64,

@@ -11,6 +11,7 @@
 mod applier;
 mod barrier;
 mod batcher;
+mod builder;
 mod clock;
 mod core;
 mod dial;

@@ -105,7 +105,9 @@ impl Group {
         let local = Batcher::start(PROPOSALS_IN_FLIGHT, move |batch, _| here.clone().propose_here(batch));
         let remote = Batcher::start(FORWARDS_IN_FLIGHT, move |batch, count| there.clone().forward(batch, count));
         let barrier = Barrier::start(move || round.clone().read_index());
-        Ok(Group { core, dialer, local, remote, barrier })
+        let group = Group { core, dialer, local, remote, barrier };
+        tokio::spawn(super::builder::run(group.clone()));
+        Ok(group)
     }
 }
 

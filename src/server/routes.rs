@@ -25,6 +25,9 @@ pub(super) enum Endpoint {
     CreateTable,
     DescribeTable,
     DropTable,
+    AlterTable,
+    CreateIndex,
+    DropIndex,
     Status,
     Nodes,
     Verify,
@@ -80,7 +83,7 @@ const fn write(endpoint: Endpoint, method: &'static str, path: &'static str, bod
 }
 
 /// Every route, the busiest first; in the order of `Endpoint`.
-pub(super) static ROUTES: [Route; 29] = [
+pub(super) static ROUTES: [Route; 32] = [
     get(Endpoint::GetRow, ROW, &[]),
     write(Endpoint::PutRow, "PUT", ROW, BodyKind::Json),
     write(Endpoint::PatchRow, "PATCH", ROW, BodyKind::Json),
@@ -90,7 +93,7 @@ pub(super) static ROUTES: [Route; 29] = [
     write(Endpoint::DeleteV0, "POST", "/delete", BodyKind::JsonOrForm),
     get(Endpoint::SearchV0, "/search", &["table", "column", "value"]),
     write(Endpoint::CreateTableV0, "POST", "/create_table", BodyKind::JsonOrForm),
-    get(Endpoint::Rows, ROWS, &["filter", "columns", "order", "limit", "cursor", "explain"]),
+    get(Endpoint::Rows, ROWS, &["filter", "columns", "order", "limit", "cursor", "explain", "count"]),
     Route { params: CHANGE_PARAMS, ..write(Endpoint::UpdateRows, "PATCH", ROWS, BodyKind::Json) },
     Route { params: CHANGE_PARAMS, ..write(Endpoint::DeleteRows, "DELETE", ROWS, BodyKind::Nothing) },
     Route { params: &["dry_run"], ..write(Endpoint::Transaction, "POST", "/v1/transactions", BodyKind::Json) },
@@ -101,6 +104,9 @@ pub(super) static ROUTES: [Route; 29] = [
     write(Endpoint::CreateTable, "POST", "/v1/tables", BodyKind::Json),
     get(Endpoint::DescribeTable, TABLE, &[]),
     write(Endpoint::DropTable, "DELETE", TABLE, BodyKind::Nothing),
+    write(Endpoint::AlterTable, "PATCH", TABLE, BodyKind::Json),
+    write(Endpoint::CreateIndex, "POST", "/v1/tables/{table}/indexes", BodyKind::Json),
+    write(Endpoint::DropIndex, "DELETE", "/v1/tables/{table}/indexes/{index}", BodyKind::Nothing),
     get(Endpoint::Status, "/v1/status", &[]),
     get(Endpoint::Nodes, "/v1/nodes", &[]),
     write(Endpoint::Verify, "POST", "/v1/verify", BodyKind::Nothing),

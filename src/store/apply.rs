@@ -75,6 +75,10 @@ pub(super) fn apply_write(catalog: &mut Catalog, batch: &mut Batch<'_>, write: &
         Write::ChangeRows { table, row_ids, filters, change, last } => {
             step.change_rows(table, row_ids, filters, change, *last)
         }
+        Write::AlterTable { name, changes } => step.alter_table(name, changes),
+        Write::CreateIndex { table, index } => step.create_index(table, index),
+        Write::DropIndex { table, index } => step.drop_index(table, index),
+        Write::BuildIndex { table, index, rows } => step.build_index(table, index, *rows),
     };
     match outcome {
         Ok(effect) => {
@@ -99,6 +103,9 @@ impl Step<'_, '_> {
         if self.catalog.tables.contains_key(name) {
             return Err(refusals::table_exists(name).into());
         }
+        if self.catalog.tables.len() >= refusals::MAX_TABLES {
+            return Err(refusals::too_many_tables().into());
+        }
         let id = self.catalog.counters.next_table;
         let table = Table::declare(id, name, columns, self.revision)?;
         let next = id.checked_add(1).ok_or_else(refusals::out_of_table_ids)?;
@@ -113,6 +120,9 @@ impl Step<'_, '_> {
         let table = self.table(name)?;
         self.batch.delete(keys::table(name));
         self.batch.delete(keys::count(table.id));
+        for index in &table.indexes {
+            self.batch.delete(keys::build(table.id, index.id));
+        }
         self.batch.put(keys::dropped(table.id), Vec::new());
         self.catalog.remove_table(name);
         Ok(Effect::Dropped)
@@ -136,7 +146,7 @@ impl Step<'_, '_> {
             (PutMode::Insert, Some(_)) => return Err(refusals::row_exists(name, row_id).into()),
             (PutMode::Update, None) => return Err(refusals::row_not_found(name, row_id, "written").into()),
             (PutMode::Update, Some(before)) => before.clone(),
-            (PutMode::Insert, None) | (PutMode::Replace, _) => vec![Value::Null; table.columns.len()],
+            (PutMode::Insert, None) | (PutMode::Replace, _) => table.defaults(),
         };
         table.fill(&key.id(&table), cells.to_vec(), &mut values)?;
         self.change_row(&table, &key, before.as_deref(), Some(&values))?;
@@ -202,7 +212,7 @@ fn values(
     row: &PutRow,
 ) -> Result<Vec<Value>, Failure> {
     let id = key.id(table);
-    let mut values = vec![Value::Null; table.columns.len()];
+    let mut values = table.defaults();
     for (column, cell) in &row.cells {
         let place = columns.get(*column as usize).ok_or_else(refusals::no_such_cell)?.clone()?;
         table.fill_one(&id, place, cell.clone(), &mut values)?;

@@ -90,6 +90,14 @@ impl Catalog {
         self.tables.insert(table.name.clone(), Entry { table, rows: 0, touched: false });
     }
 
+    /// Gives a table another schema.
+    pub(super) fn set_table(&mut self, table: Arc<Table>) {
+        self.note(&table.name);
+        if let Some(entry) = self.tables.get_mut(&table.name) {
+            entry.table = table;
+        }
+    }
+
     /// Forgets a table.
     pub(super) fn remove_table(&mut self, name: &str) {
         self.note(name);
@@ -144,6 +152,9 @@ pub(super) fn read_count(snapshot: &Snapshot, table: u32) -> Result<u64, StoreEr
     }
 }
 
+/// A key with its value.
+type Pair = (Vec<u8>, Vec<u8>);
+
 /// Changes that become visible together; it reads its own.
 pub(super) struct Batch<'a> {
     snapshot: &'a Snapshot,
@@ -173,6 +184,39 @@ impl<'a> Batch<'a> {
             Some(value) => Ok(value.clone()),
             None => self.snapshot.get(key),
         }
+    }
+
+    /// The first pairs from `from` (included) to `to` (excluded), in key order: at most so many, and none
+    /// after so many bytes.
+    pub(super) fn range(&self, from: &[u8], to: &[u8], most: usize, bytes: usize) -> Result<Vec<Pair>, StoreError> {
+        let inside = |key: &Vec<u8>| key.as_slice() >= from && key.as_slice() < to;
+        let mut staged: Vec<&Vec<u8>> = self.staged.keys().filter(|key| inside(key)).collect();
+        staged.sort_unstable_by(|a, b| b.cmp(a));
+        let mut below = self.snapshot.range(from.to_vec(), to.to_vec())?.peekable();
+        let (mut found, mut size) = (Vec::new(), 0);
+        while found.len() < most && size < bytes {
+            let next = match (below.peek(), staged.last()) {
+                (Some(Err(_)), _) | (Some(Ok(_)), None) => below.next(),
+                (Some(Ok((key, _))), Some(own)) if key < *own => below.next(),
+                (None, None) => None,
+                (other, Some(_)) => {
+                    // What is staged comes before what is below.
+                    let covered = matches!((other, staged.last()), (Some(Ok((key, _))), Some(own)) if key == *own);
+                    if covered {
+                        below.next();
+                    }
+                    let Some(own) = staged.pop() else { break };
+                    match self.staged.get(own) {
+                        Some(Some(value)) => Some(Ok((own.clone(), value.clone()))),
+                        _ => continue,
+                    }
+                }
+            };
+            let Some(pair) = next.transpose()? else { break };
+            size += pair.1.len();
+            found.push(pair);
+        }
+        Ok(found)
     }
 
     pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {

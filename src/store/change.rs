@@ -23,8 +23,10 @@ impl Step<'_, '_> {
         after: Option<&[Value]>,
     ) -> Result<(), Stop> {
         let place = keys::row(table.id, key);
+        let entries = self.index_changes(table, key, before, after)?;
         match after {
             Some(values) => {
+                table.check_nulls(values)?;
                 let record = encode_row(self.batch.file(), table, self.revision, values)?;
                 if record.len() > refusals::MAX_ROW_BYTES {
                     return Err(refusals::too_large(&table.name, &key.text(table), record.len()).into());
@@ -32,6 +34,12 @@ impl Step<'_, '_> {
                 self.batch.put(place, record);
             }
             None => self.batch.delete(place),
+        }
+        for (place, value) in entries {
+            match value {
+                Some(value) => self.batch.put(place, value),
+                None => self.batch.delete(place),
+            }
         }
         match (before, after) {
             (None, Some(_)) => self.catalog.count(&table.name, |rows| rows.saturating_add(1)),

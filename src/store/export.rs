@@ -8,7 +8,7 @@ use super::keys;
 use super::snapshot::{Merge, Snapshot};
 use super::stream::{FrameWriter, end_frame};
 
-/// A walk over all pairs but those that are local: in key order, without remains of dropped tables.
+/// A walk over all pairs but those that are local: in key order, without remains of what was dropped.
 pub(super) struct Live {
     snapshot: Snapshot,
     ranges: VecDeque<(Vec<u8>, Vec<u8>)>,
@@ -17,11 +17,18 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(snapshot: &Snapshot) -> Result<Live, StoreError> {
-        let mut tables: Vec<u32> = read_tables(snapshot)?.iter().map(|table| table.id).collect();
-        tables.sort_unstable();
+        let mut tables = read_tables(snapshot)?;
+        tables.sort_unstable_by_key(|table| table.id);
         let mut ranges = VecDeque::from([(vec![keys::META], vec![keys::ROW])]);
-        ranges.extend(tables.into_iter().map(|id| (keys::rows(id), keys::end(&keys::rows(id)))));
+        let whole = |prefix: Vec<u8>| (prefix.clone(), keys::end(&prefix));
+        ranges.extend(tables.iter().map(|table| whole(keys::rows(table.id))));
         ranges.push_back((vec![keys::COUNT], vec![keys::DROPPED]));
+        for table in &tables {
+            // They stand in the order of their ids. One that failed holds only remains.
+            let indexes = table.indexes.iter().filter(|index| !index.is_failed());
+            ranges.extend(indexes.map(|index| whole(keys::index(table.id, index.id))));
+        }
+        ranges.push_back((vec![keys::BUILD], vec![keys::END]));
         Ok(Live { snapshot: snapshot.clone(), ranges, current: None })
     }
 }

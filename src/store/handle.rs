@@ -264,7 +264,7 @@ fn rename_over(disk: &mut Disk, received: Received, path: &Path) -> Result<(), S
 /// Where there is no file to rename, one transaction replaces all pairs.
 fn copy_over(disk: &Disk, received: &Disk) -> Result<(), StoreError> {
     let base = received.base()?;
-    let (first, last) = ([keys::META], keys::end(&[keys::DROPPED]));
+    let (first, last) = ([keys::META], vec![keys::END]);
     disk.write(|pairs| {
         for key in pairs.first_keys(&first, &last, usize::MAX)? {
             pairs.delete(&key)?;

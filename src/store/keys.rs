@@ -14,8 +14,15 @@ pub(super) const COUNT: u8 = 4;
 pub(super) const ANSWER: u8 = 5;
 /// Number → idempotency key, in the order in which they came.
 pub(super) const ORDER: u8 = 6;
-/// Table id of a dropped table whose rows may still be there. Local: replicas differ in it.
+/// Table id of a dropped table, or with the id of a dropped index, of which something may still be
+/// there. Local: replicas differ in it.
 pub(super) const DROPPED: u8 = 7;
+/// Table id, index id, entry → the row key where the entry is the values' alone, else its length.
+pub(super) const INDEX: u8 = 8;
+/// Table id, index id → how far its building is.
+pub(super) const BUILD: u8 = 9;
+/// What comes after all spaces.
+pub(super) const END: u8 = 10;
 
 /// The format of the file.
 pub(super) fn format() -> Vec<u8> {
@@ -71,9 +78,34 @@ pub(super) fn dropped(table: u32) -> Vec<u8> {
     joined(DROPPED, &table.to_be_bytes(), &[])
 }
 
-/// The table id inside the key of a dropped table.
-pub(super) fn dropped_table(key: &[u8]) -> Option<u32> {
-    key.get(1..)?.try_into().ok().map(u32::from_be_bytes)
+pub(super) fn dropped_index(table: u32, index: u32) -> Vec<u8> {
+    joined(DROPPED, &table.to_be_bytes(), &index.to_be_bytes())
+}
+
+/// What the things start with that the key of something dropped stands for.
+pub(super) fn remains(key: &[u8]) -> Vec<Vec<u8>> {
+    let Some((_, ids)) = key.split_first() else { return Vec::new() };
+    let mut remains = vec![joined(INDEX, ids, &[])];
+    if ids.len() == size_of::<u32>() {
+        remains.push(joined(ROW, ids, &[]));
+    }
+    remains
+}
+
+/// What all entries of an index start with.
+pub(super) fn index(table: u32, index: u32) -> Vec<u8> {
+    joined(INDEX, &table.to_be_bytes(), &index.to_be_bytes())
+}
+
+/// The length of what all entries of an index start with.
+pub(super) const INDEX_HEAD: usize = 9;
+
+pub(super) fn entry(table: u32, index: u32, bytes: &[u8]) -> Vec<u8> {
+    [self::index(table, index).as_slice(), bytes].concat()
+}
+
+pub(super) fn build(table: u32, index: u32) -> Vec<u8> {
+    joined(BUILD, &table.to_be_bytes(), &index.to_be_bytes())
 }
 
 /// The least key that sorts after all keys that start with `prefix`.

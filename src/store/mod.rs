@@ -9,7 +9,7 @@
 //! A crash loses what was applied since the last checkpoint, whole batches at a time, and the
 //! caller's marks say from where to replay.
 //!
-//! **Tables** (`keys`, `records`, `catalog`, `apply`, `change`, `transaction`, `idempotency`, `refusals`,
+//! **Tables** (`keys`, `records`, `catalog`, `apply`, `change`, `index`, `transaction`, `idempotency`, `refusals`,
 //! `view`, `dropped`) give the keyspace its meaning. They see get, range, put and delete, and no file.
 //!
 //! **Copies** (`stream`, `export`, `receive`) move a whole store to another node.
@@ -17,8 +17,7 @@
 //! Invariants: only `apply` makes batches; only a checkpoint or an install writes the file; a view
 //! never changes; table ids are never used again, so the remains of a dropped table are invisible.
 //!
-//! Deliberately missing: Raft, HTTP, async, clocks, randomness; also secondary indexes, changes of
-//! a schema, and a change log.
+//! Deliberately missing: Raft, HTTP, async, clocks, randomness; also a change log.
 
 mod apply;
 mod backend;
@@ -31,6 +30,7 @@ mod error;
 mod export;
 mod handle;
 mod idempotency;
+mod index;
 mod keys;
 mod overlay;
 mod receive;
@@ -49,4 +49,4 @@ pub use export::Export;
 pub use handle::Store;
 pub use receive::{Received, Receiver};
 pub use records::Marks;
-pub use view::{Digest, Scan, View};
+pub use view::{Build, Digest, IndexScan, Scan, View};

@@ -51,6 +51,15 @@ pub(super) struct Counters {
     pub(super) next_answer: u64,
 }
 
+/// How far the building of an index is.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Progress {
+    /// The last row that was entered.
+    pub(super) after: Option<RowKey>,
+    /// How many rows were entered.
+    pub(super) rows: u64,
+}
+
 /// What was answered under an idempotency key.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Remembered {
@@ -104,6 +113,12 @@ impl RowRecord {
                 if own_place { Some(id as usize) } else { table.columns.iter().position(|column| column.id == id) };
             if let Some(place) = place {
                 values[place] = value;
+            }
+        }
+        // Nothing was kept of the columns that came later.
+        for (place, own) in values.iter_mut().enumerate() {
+            if let Some(default) = table.before_it_was_there(place, self.revision) {
+                own.clone_from(default);
             }
         }
         values

@@ -1,9 +1,12 @@
 //! Owns the wording of what a write is refused for. Every replica says the same, byte for byte.
 
-use crate::model::{Code, Failure, Filter, MAX_TRANSACTION_BYTES, Value, When, excerpt, nearest};
+use crate::model::{Code, Failure, Filter, Index, MAX_TRANSACTION_BYTES, Table, Value, When, excerpt, nearest};
 
 /// The most bytes that a row's record may take.
 pub(super) const MAX_ROW_BYTES: usize = 1 << 20;
+
+/// The most tables of a cluster.
+pub(super) const MAX_TABLES: usize = 10_000;
 
 /// `known` are the names of the tables there are.
 pub(super) fn table_not_found<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Failure {
@@ -18,6 +21,30 @@ pub(super) fn table_not_found<'a>(name: &str, known: impl IntoIterator<Item = &'
 pub(super) fn table_exists(name: &str) -> Failure {
     Failure::new(Code::TableExists, format!("table \"{name}\" already exists; nothing was created"))
         .hint("choose another name, or drop the table first")
+}
+
+pub(super) fn too_many_tables() -> Failure {
+    let message = format!("there are {MAX_TABLES} tables, as many as there may be; nothing was created");
+    Failure::new(Code::TooLarge, message).hint("drop a table that is not needed any more")
+}
+
+pub(super) fn unique_violation(table: &Table, index: &Index, row_id: &str, other: &str) -> Failure {
+    let columns = table.index_columns(index).join(", ");
+    let message = format!(
+        "row \"{other}\" of table \"{}\" has the same {columns} as row \"{row_id}\" would have; nothing was written",
+        table.name
+    );
+    Failure::new(Code::UniqueViolation, message).hint(format!("index \"{}\" keeps {columns} unique", index.name))
+}
+
+/// Why a unique index cannot be built.
+pub(super) fn not_unique(table: &Table, row_id: &str, other: &str) -> String {
+    format!("rows \"{other}\" and \"{row_id}\" of table \"{}\" have the same values", table.name)
+}
+
+pub(super) fn not_building(table: &str, index: &str) -> Failure {
+    let message = format!("index \"{index}\" of table \"{table}\" is not being built; nothing was written");
+    Failure::new(Code::BadRequest, message)
 }
 
 pub(super) fn out_of_table_ids() -> Failure {
@@ -74,7 +101,9 @@ pub(super) fn condition_exists(table: &str, row_id: &str, revision: u64) -> Fail
 pub(super) fn condition_failed(table: &str, row_id: &str, filter: &Filter, value: &Value) -> Failure {
     let mut shown = String::new();
     value.write_json(&mut shown);
-    let (wanted, shown) = (excerpt(&filter.to_string(), 80), excerpt(&shown, 80));
+    let wanted = excerpt(&filter.to_string(), 80);
+    // JSON has escaped what is to be escaped.
+    let shown: String = shown.chars().take(80).collect();
     condition(table, row_id, &format!("fails {wanted}: its {} is {shown}", filter.column))
 }
 

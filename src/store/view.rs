@@ -1,17 +1,23 @@
 //! Owns reading the tables at one moment.
 
+use std::collections::{HashMap, VecDeque};
+
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::model::{Answer, Failure, KeyRange, Row, RowKey, Table, Write};
+use crate::model::{Answer, Failure, Index, KeyRange, Row, RowKey, Table, Write};
 
 use super::StoreError;
 use super::apply::apply_write;
 use super::catalog::{Batch, Catalog, read_count, read_tables};
 use super::export::{Export, Live};
+use super::index::row_of;
 use super::keys;
-use super::records::{Marks, decode};
+use super::records::{Marks, Progress, decode};
 use super::refusals;
 use super::snapshot::{Merge, Snapshot};
+
+/// How many rows tell the size of all.
+const SAMPLE: usize = 1_000;
 
 /// The tables as of one batch; it never changes. Clones are cheap.
 ///
@@ -77,6 +83,14 @@ impl View {
         tables.into_iter().map(|table| read_count(&self.snapshot, table.id).map(|rows| (table, rows))).collect()
     }
 
+    /// How many rows a table has.
+    ///
+    /// # Errors
+    /// The store's file cannot be read, or is damaged.
+    pub fn rows(&self, table: &Table) -> Result<u64, StoreError> {
+        read_count(&self.snapshot, table.id)
+    }
+
     /// The row under that key.
     ///
     /// # Errors
@@ -106,6 +120,59 @@ impl View {
             Err(error) => (None, Some(error)),
         };
         Scan { table: table.clone(), file: self.snapshot.file().to_string(), pairs, error }
+    }
+
+    /// The row keys in stretches of an index, in its order; stretches must not overlap. They are read as the
+    /// iterator goes, and `View::row` reads the rows.
+    pub fn index_scan(&self, table: &Table, index: &Index, ranges: &[KeyRange]) -> IndexScan {
+        let prefix = keys::index(table.id, index.id);
+        let bounded = |range: &KeyRange| {
+            let to = range.to.as_ref().map_or_else(|| keys::end(&prefix), |to| [prefix.as_slice(), to].concat());
+            ([prefix.as_slice(), &range.from].concat(), to)
+        };
+        IndexScan { snapshot: self.snapshot.clone(), ranges: ranges.iter().map(bounded).collect(), current: None }
+    }
+
+    /// About how many bytes the table's `rows` rows take, keys included: as many as its first ones do on average.
+    ///
+    /// # Errors
+    /// The store's file cannot be read, or is damaged.
+    pub fn bytes(&self, table: &Table, rows: u64) -> Result<u64, StoreError> {
+        let prefix = keys::rows(table.id);
+        let (mut sampled, mut bytes) = (0, 0);
+        for pair in self.snapshot.range(prefix.clone(), keys::end(&prefix))?.take(SAMPLE) {
+            let (key, record) = pair?;
+            sampled += 1;
+            bytes += (key.len() + record.len()) as u64;
+        }
+        Ok(if sampled == 0 { 0 } else { bytes * rows / sampled })
+    }
+
+    /// The indexes that are being built, and how far they are.
+    ///
+    /// # Errors
+    /// The store's file cannot be read, or is damaged.
+    pub fn builds(&self) -> Result<Vec<Build>, StoreError> {
+        let space = [keys::BUILD];
+        let mut pairs = self.snapshot.range(space.to_vec(), keys::end(&space))?.peekable();
+        if pairs.peek().is_none() {
+            return Ok(Vec::new());
+        }
+        let progress: HashMap<Vec<u8>, u64> = pairs
+            .map(|pair| {
+                let (key, record) = pair?;
+                Ok((key, decode::<Progress>(self.snapshot.file(), &record)?.rows))
+            })
+            .collect::<Result<_, StoreError>>()?;
+        let mut builds = Vec::new();
+        for table in read_tables(&self.snapshot)? {
+            for index in &table.indexes {
+                if let Some(rows) = progress.get(&keys::build(table.id, index.id)) {
+                    builds.push(Build { table: table.name.clone(), index: index.name.clone(), rows: *rows });
+                }
+            }
+        }
+        Ok(builds)
     }
 
     /// Hashes all that replicas have in common; equal for replicas that applied the same writes.
@@ -139,6 +206,44 @@ impl View {
     /// A whole copy as a stream of chunks, about 256 KiB each, for a `Receiver`.
     pub fn export(self) -> Export {
         Export::new(self.snapshot)
+    }
+}
+
+/// An index that is being built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// The table's name.
+    pub table: String,
+    /// The index's name.
+    pub index: String,
+    /// How many of the table's rows have been entered.
+    pub rows: u64,
+}
+
+/// A walk over the entries of one index in one view.
+pub struct IndexScan {
+    snapshot: Snapshot,
+    ranges: VecDeque<(Vec<u8>, Vec<u8>)>,
+    current: Option<Merge>,
+}
+
+impl Iterator for IndexScan {
+    type Item = Result<RowKey, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(pair) = self.current.as_mut().and_then(Iterator::next) {
+                return Some(pair.and_then(|(place, value)| {
+                    row_of(&place, &value)
+                        .ok_or_else(|| StoreError::damaged(self.snapshot.file(), "an entry of an index makes no sense"))
+                }));
+            }
+            let (from, to) = self.ranges.pop_front()?;
+            match self.snapshot.range(from, to) {
+                Ok(range) => self.current = Some(range),
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) mod serve;
 pub(crate) mod sql;
 pub(crate) mod status;
 pub(crate) mod table;
+mod table_alter;
+mod table_index;
 pub(crate) mod txn;
 pub(crate) mod update;
 pub(crate) mod verify;

@@ -53,7 +53,7 @@ pub(crate) struct Args {
     /// Show only the row ids, one a line
     #[arg(long)]
     keys_only: bool,
-    /// Show only how the rows are found: by point, range or scan, how many are examined and returned
+    /// Show only how the rows are found: by point, range, index or scan, how many are examined and returned
     #[arg(long, conflicts_with_all = ["count", "keys_only"])]
     explain: bool,
     /// Exit with 4 if there is no such row
@@ -66,8 +66,15 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let columns = args.columns.iter().filter(|name| *name != ROW_ID).cloned().collect();
     // How many there are does not depend on their order.
     let order = args.order.clone().filter(|_| !args.count);
-    let search =
-        Search { table: args.table.clone(), filters, columns, order, limit: args.limit, explain: args.explain };
+    let search = Search {
+        table: args.table.clone(),
+        filters,
+        columns,
+        order,
+        limit: args.limit,
+        explain: args.explain,
+        count: args.count,
+    };
     let client = context.client()?;
     let found = if args.explain {
         explain(&client, &search, context).await?
@@ -89,12 +96,7 @@ async fn count(client: &Client, search: &Search, context: &Context) -> Result<u6
     let count = if search.filters.is_empty() {
         client.table(&search.table).await?.rows.min(search.limit.unwrap_or(u64::MAX))
     } else {
-        let mut pages = client.search(search);
-        let mut count = 0;
-        while let Some(page) = pages.next().await? {
-            count += page.rows.len() as u64;
-        }
-        count
+        client.search(search).next().await?.map_or(0, |page| page.count)
     };
     context.show(
         &View::single(&["table", "count"], vec![text(&search.table), number(count)])

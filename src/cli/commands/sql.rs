@@ -27,7 +27,7 @@ Examples:
   ddb sql 'SELECT s.name, t.name FROM students s JOIN teachers t ON s.teacher = t.id' -o csv
   ddb sql 'SELECT * FROM students WHERE name = :name' --param name=Ahmed
   ddb sql -f report.sql --timeout 60s -o json
-  ddb sql --explain 'SELECT * FROM students WHERE id > 7'";
+  ddb sql --explain 'SELECT * FROM students WHERE id BETWEEN 7 AND 9'";
 
 /// Run a read-only SQL query over the tables.
 #[derive(Debug, clap::Args)]

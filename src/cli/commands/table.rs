@@ -1,5 +1,6 @@
 //! `ddb table`: creates, lists, shows and drops tables.
 
+use super::{table_alter, table_index};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::print::{Look, View, number, text};
@@ -12,14 +13,21 @@ Examples:
   ddb table create people id:int name:text born:timestamp
   ddb table list
   ddb table show students
+  ddb table alter students add email:text rename grade to mark
+  ddb table index students add mark,name
   ddb table drop students --yes";
 
 const CREATE_EXAMPLES: &str = "\
+A column is name[:type][:not-null][:unique][:default=VALUE].
 Column types: any (the default), text, int, float, bool, json, timestamp.
 A column named id is the row id; declared id:int, ids are integers and sort as such.
+A default is what a new row holds where it leaves the column out; it is the rest of the word.
+
+A table has at most 1,000 columns, and a cluster 10,000 tables.
 
 Examples:
   ddb table create students id name grade
+  ddb table create users id:int name:text:not-null grade:text:default=A email:text:unique
   ddb table create people id:int name:text born:timestamp --if-not-exists";
 
 const LIST_EXAMPLES: &str = "\
@@ -37,7 +45,7 @@ Examples:
   ddb table drop students
   ddb table drop students --yes --if-exists";
 
-/// Create, list, show and drop tables.
+/// Create, list, show, alter and drop tables, and their indexes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -52,7 +60,7 @@ enum Command {
     Create {
         /// Its name
         name: String,
-        /// Its columns, in order: name, or name:type
+        /// Its columns, in order: name, name:type, or with constraints (see below)
         #[arg(value_name = "COLUMN", required = true)]
         columns: Vec<String>,
         /// Leave a table that is there already as it is
@@ -62,12 +70,18 @@ enum Command {
     /// List the tables of the cluster
     #[command(after_help = LIST_EXAMPLES)]
     List,
-    /// Show the columns of a table
+    /// Show the columns, constraints and indexes of a table, and how much is in it
     #[command(after_help = SHOW_EXAMPLES)]
     Show {
         /// Its name
         name: String,
     },
+    /// Add, rename and drop columns of a table
+    #[command(after_help = table_alter::EXAMPLES)]
+    Alter(table_alter::Args),
+    /// Add, drop and list the indexes of a table
+    #[command(after_help = table_index::EXAMPLES)]
+    Index(table_index::Args),
     /// Drop a table with all its rows
     #[command(after_help = DROP_EXAMPLES)]
     Drop {
@@ -87,6 +101,8 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         Command::Create { name, columns, if_not_exists } => create(&name, &columns, if_not_exists, context).await,
         Command::List => list(context).await,
         Command::Show { name } => show(&name, context).await,
+        Command::Alter(args) => table_alter::run(args, context).await,
+        Command::Index(args) => table_index::run(args, context).await,
         Command::Drop { name, yes, if_exists } => drop(&name, yes, if_exists, context).await,
     }
 }
@@ -123,9 +139,18 @@ async fn list(context: &Context) -> Result<(), CliError> {
 
 async fn show(name: &str, context: &Context) -> Result<(), CliError> {
     let table = context.client()?.table(name).await?;
-    let rows = table.columns.iter().map(|column| vec![text(&column.name), text(column.kind.as_str())]).collect();
-    let title = format!("table {}: {} rows, revision {}", table.name, table.rows, table.revision);
-    context.show(&View::list(&["column", "type"], rows).look(Look::Titled(title)).json(&table))
+    let rows = table.columns.iter().map(|column| {
+        let mut constraints = ColumnSpec { kind: ColumnType::Any, ..column.clone() }.to_string();
+        constraints.replace_range(..(column.name.len() + 1).min(constraints.len()), "");
+        vec![text(&column.name), text(column.kind.as_str()), text(constraints.replace(':', " "))]
+    });
+    let bytes = table.bytes.map_or(String::new(), |bytes| format!(", about {bytes} bytes"));
+    let mut title = format!("table {}: {} rows{bytes}, revision {}", table.name, table.rows, table.revision);
+    for index in &table.indexes {
+        title += &format!("\nindex {}", table_index::told(index, table.rows));
+    }
+    let view = View::list(&["column", "type", "constraints"], rows.collect());
+    context.show(&view.look(Look::Titled(title)).json(&table))
 }
 
 async fn drop(name: &str, yes: bool, if_exists: bool, context: &Context) -> Result<(), CliError> {
@@ -145,9 +170,5 @@ async fn drop(name: &str, yes: bool, if_exists: bool, context: &Context) -> Resu
 
 /// The columns as they are declared on the command line: `id:int name grade`.
 fn words(columns: &[ColumnSpec]) -> Value {
-    let word = |column: &ColumnSpec| match column.kind {
-        ColumnType::Any => column.name.clone(),
-        kind => format!("{}:{}", column.name, kind.as_str()),
-    };
-    text(columns.iter().map(word).collect::<Vec<_>>().join(" "))
+    text(columns.iter().map(ColumnSpec::to_string).collect::<Vec<_>>().join(" "))
 }

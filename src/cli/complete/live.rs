@@ -19,6 +19,8 @@ pub(super) trait Live {
     fn tables(&self) -> Vec<String>;
     /// The columns of a table.
     fn columns(&self, table: &str) -> Vec<(String, ColumnType)>;
+    /// The names of a table's indexes.
+    fn indexes(&self, table: &str) -> Vec<String>;
     /// The nodes of the configuration: id and address.
     fn nodes(&self) -> Vec<(u64, String)>;
 }
@@ -68,6 +70,11 @@ impl Live for Cluster {
         table
             .map(|table| table.columns.into_iter().map(|column| (column.name, column.kind)).collect())
             .unwrap_or_default()
+    }
+
+    fn indexes(&self, table: &str) -> Vec<String> {
+        let table = self.ask(async |client| client.table(table).await);
+        table.map(|table| table.indexes.into_iter().map(|index| index.name).collect()).unwrap_or_default()
     }
 
     fn nodes(&self) -> Vec<(u64, String)> {

@@ -98,6 +98,8 @@ fn values(place: &Place<'_>, arg: &Arg, current: &str, live: &dyn Live) -> Vec<C
     match (place.command.get_name(), arg.get_id().as_str()) {
         (_, "table") | ("show" | "drop" | "alter", "name") => tables(live),
         ("create", "columns") => typed_column(current),
+        ("alter", "changes") => changes(table, current, live),
+        (_, "index") => live.indexes(table).into_iter().map(|index| Candidate::new(index, "")).collect(),
         (_, "values") => assigned(place, table, current, live),
         (_, "filters") => filtered(table, current, live),
         (_, "columns" | "order") => listed(table, current, live),
@@ -120,9 +122,23 @@ fn tables(live: &dyn Live) -> Vec<Candidate> {
 }
 
 fn typed_column(current: &str) -> Vec<Candidate> {
-    let Some((name, _)) = current.split_once(':') else { return Vec::new() };
-    let kinds = ["any", "text", "int", "float", "bool", "json", "timestamp"];
-    kinds.map(|kind| Candidate::new(format!("{name}:{kind}"), "")).into()
+    let Some((typed, _)) = current.rsplit_once(':') else { return Vec::new() };
+    let kinds = ["any", "text", "int", "float", "bool", "json", "timestamp"].iter().filter(|_| !typed.contains(':'));
+    let mut found: Vec<Candidate> = kinds.map(|kind| Candidate::new(format!("{typed}:{kind}"), "")).collect();
+    found.extend(["not-null", "unique"].map(|word| Candidate::new(format!("{typed}:{word}"), "")));
+    found.push(Candidate::new(format!("{typed}:default="), "").open());
+    found
+}
+
+/// What `ddb table alter` changes, a column that is there, or one that is new.
+fn changes(table: &str, current: &str, live: &dyn Live) -> Vec<Candidate> {
+    if current.contains(':') {
+        return typed_column(current);
+    }
+    let words = [("add", "a new column"), ("rename", "OLD to NEW"), ("drop", "a column with its values")];
+    let mut found: Vec<Candidate> = words.map(|(word, help)| Candidate::new(word, help)).into();
+    found.extend(live.columns(table).into_iter().map(|(name, kind)| Candidate::new(name, kind.as_str())));
+    found
 }
 
 /// `name=` for each column that has no value yet; behind it what a value may be.

@@ -25,6 +25,10 @@ impl Live for Said {
         }
     }
 
+    fn indexes(&self, table: &str) -> Vec<String> {
+        if table == "people" { vec!["active".into(), "by_name".into()] } else { Vec::new() }
+    }
+
     fn nodes(&self) -> Vec<(u64, String)> {
         vec![(1, "http://a:1".into()), (2, "http://b:2".into())]
     }

@@ -101,7 +101,12 @@ impl RowReader {
         let mut row_id = None;
         let mut cells = Vec::with_capacity(fields.len());
         for (slot, field) in header.iter().zip(fields) {
-            let Some(field) = field else { continue };
+            let Some(field) = field else {
+                // Said, not left out: a default is for what nobody says.
+                let by_default = |column: &u32| self.table.columns[*column as usize].default.is_some();
+                cells.extend(slot.column.filter(by_default).map(|column| (column, Cell::Exact(Value::Null))));
+                continue;
+            };
             if slot.id {
                 row_id = Some(field.clone());
             }

@@ -13,4 +13,5 @@ pub(super) mod scan;
 pub(super) mod search;
 mod sort;
 pub(super) mod sql;
+mod way;
 pub(super) mod write;

@@ -37,9 +37,18 @@ pub(in super::super) async fn tables(app: &App, ask: Ask) -> Result<Response, Fa
 pub(in super::super) async fn table(app: &App, ask: Ask) -> Result<Response, Failure> {
     let view = view(app, &ask).await?;
     let (table, revision) = (view.table(&ask.table).map_err(unreadable(&app.group))??, view.revision());
-    let tables = all_tables(app, view).await?;
-    let rows = tables.iter().find(|(other, _)| other.id == table.id).map_or(0, |(_, rows)| *rows);
-    Ok(framed(&ask, encoded(200, &TableInfo::new(&table, rows))?, revision))
+    let group = app.group.clone();
+    let info = blocking(move || describe(&view, &table).map_err(unreadable(&group))).await?;
+    Ok(framed(&ask, encoded(200, &info)?, revision))
+}
+
+fn describe(view: &View, table: &Table) -> Result<TableInfo, StoreError> {
+    let rows = view.rows(table)?;
+    let builds = view.builds()?;
+    let built = |index: &str| {
+        builds.iter().find(|build| build.table == table.name && build.index == index).map(|build| build.rows)
+    };
+    Ok(TableInfo::new(table, rows).with(view.bytes(table, rows)?, built))
 }
 
 async fn all_tables(app: &App, view: View) -> Result<Vec<(Table, u64)>, Failure> {

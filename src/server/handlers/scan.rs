@@ -31,7 +31,9 @@ pub(super) struct Plan {
     /// How many rows to show at most.
     pub(super) limit: Option<u64>,
     /// How the rows are reached, where that is to be told.
-    pub(super) explain: Option<&'static str>,
+    pub(super) explain: Option<String>,
+    /// Whether only the number of rows is asked for.
+    pub(super) count: bool,
     pub(super) shape: RowShape,
     pub(super) revision: u64,
 }
@@ -55,6 +57,8 @@ pub(super) struct Scan {
     pub(super) plan: Plan,
     /// In a mutex so that a scan can be shared, as warp asks of a body; nobody ever locks it.
     pub(super) rows: Mutex<Rows>,
+    /// Whether the rows have been tested before.
+    tested: bool,
     /// How many rows have been read.
     examined: u64,
     /// How many rows have been shown.
@@ -66,14 +70,14 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// A search of `rows`, which lie by row id.
+    /// A search of `rows`, which come by row id or in the order asked for.
     pub(super) fn new(plan: Plan, rows: Rows) -> Scan {
-        Scan::sorted(plan, rows, 0)
+        Scan { tested: false, ..Scan::sorted(plan, rows, 0) }
     }
 
     /// A search of `rows`, which have been tested and put in order; to find them took so many.
     pub(super) fn sorted(plan: Plan, rows: Rows, examined: u64) -> Scan {
-        Scan { plan, rows: Mutex::new(rows), examined, count: 0, last: None, opened: false, done: false }
+        Scan { plan, rows: Mutex::new(rows), tested: true, examined, count: 0, last: None, opened: false, done: false }
     }
 
     /// Runs until a piece is full, the slice is over or the search is done.
@@ -93,7 +97,7 @@ impl Scan {
                 break;
             };
             let (key, row) = next.map_err(broken)?;
-            if self.plan.order.is_none() {
+            if !self.tested {
                 self.examined += 1;
                 if !self.plan.passes(&row) {
                     continue;
@@ -105,10 +109,12 @@ impl Scan {
                 self.close(&mut out, cursor.as_deref());
                 break;
             }
-            if self.count > 0 {
-                out.push(b',');
+            if !self.plan.count {
+                if self.count > 0 {
+                    out.push(b',');
+                }
+                write_row(&mut out, &self.plan.table, &row, self.plan.shown.as_deref());
             }
-            write_row(&mut out, &self.plan.table, &row, self.plan.shown.as_deref());
             self.count += 1;
             self.last = Some((key, row));
         }
@@ -116,9 +122,9 @@ impl Scan {
     }
 
     fn close(&mut self, out: &mut Vec<u8>, cursor: Option<&str>) {
-        let explain = self.plan.explain.map(|access| Explain {
-            access: access.into(),
-            sorted: self.plan.order.is_some(),
+        let explain = self.plan.explain.take().map(|access| Explain {
+            access,
+            sorted: self.tested,
             rows_examined: self.examined,
             rows_returned: self.count,
         });
@@ -165,7 +171,8 @@ mod tests {
             order: None,
             shown: None,
             limit,
-            explain: Some("scan"),
+            explain: Some("scan".into()),
+            count: false,
             shape: RowShape::Page,
             revision: 99,
         };

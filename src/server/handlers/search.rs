@@ -11,15 +11,20 @@ use warp::Reply as _;
 use warp::reply::Response;
 
 use super::super::dispatch::App;
+use super::super::params::Params;
 use super::super::reply::json;
 use super::super::request::Ask;
 use super::read::{blocking, framed, unreadable, view};
 use super::scan::{Plan, Rows, Scan};
 use super::sort::Sort;
-use crate::model::{Access, Code, Failure, Filter, KeyRange, Op, Order, RowKey, Table, check_name};
+use super::way::{Way, entries};
+use crate::model::{Access, Code, Failure, Filter, KeyRange, Op, Order, RowKey, Standing, Table, check_name};
 use crate::protocol::{RowShape, decode_cursor, decode_ordered_cursor};
 use crate::replication::Group;
 use crate::store::{StoreError, View};
+
+/// The most filters of one search.
+const MAX_FILTERS: usize = 100;
 
 /// `GET /search?table=&column=&value=`.
 pub(in super::super) async fn search_v0(app: &App, ask: Ask) -> Result<Response, Failure> {
@@ -36,6 +41,9 @@ pub(in super::super) async fn search_v0(app: &App, ask: Ask) -> Result<Response,
 /// `GET /v1/tables/{table}/rows?filter=&columns=&order=&limit=&cursor=&explain=`.
 pub(in super::super) async fn rows(app: &App, ask: Ask) -> Result<Response, Failure> {
     let filters = ask.params.all("filter").map(Filter::parse).collect::<Result<Vec<_>, Failure>>()?;
+    if filters.len() > MAX_FILTERS {
+        return Err(Failure::new(Code::BadFilter, format!("a search takes {MAX_FILTERS} filters at most")));
+    }
     search(app, &ask, &ask.table, filters, RowShape::Page).await
 }
 
@@ -49,32 +57,45 @@ async fn search(app: &App, ask: &Ask, name: &str, filters: Vec<Filter>, shape: R
     if limit == Some(0) {
         return Err(bad("parameter \"limit\" is 0; it is at least 1"));
     }
-    let explain = explained(params.get("explain"))?;
+    let explain = switch(params, "explain")?;
+    let count = switch(params, "count")?;
     let view = view(app, ask).await?;
     let table = view.table(name).map_err(unreadable(&app.group))??;
     let conditions = filters.iter().map(|filter| filter.bind(&table)).collect::<Result<Vec<_>, Failure>>()?;
     let order = params.get("order").map(|order| Order::parse(&table, order)).transpose()?.flatten();
     let shown = params.get("columns").map(|columns| positions(&table, columns)).transpose()?;
-    let access = Access::of(&table, &conditions);
-    let explain = explain.then(|| access.name());
     let revision = view.revision();
-    let plan = Plan { table, conditions, order, shown, limit, explain, shape, revision };
+    let explain = explain.then(String::new);
+    let mut plan = Plan { table, conditions, order, shown, limit, explain, count, shape, revision };
+    let way = Way::find(app, &view, &plan).await?;
+    plan.explain = plan.explain.map(|_| way.name(&plan.table));
+    let cursor = params.get("cursor");
     let scan = match plan.order.clone() {
-        Some(order) => sorted(app, ask, view, plan, access, order).await?,
+        Some(order) => {
+            let after = cursor.map(|cursor| decode_ordered_cursor(plan.table.id, &order, cursor)).transpose()?;
+            match way {
+                Way::Index(index) => {
+                    let index = after.map_or(index.clone(), |after| index.after(&after));
+                    let rows = entries(&app.group, &view, &plan.table, &index);
+                    Scan::new(plan, rows)
+                }
+                way => sorted(app, ask, view, plan, way, order, after).await?,
+            }
+        }
         None => {
-            let after = params.get("cursor").map(|cursor| decode_cursor(plan.table.id, cursor)).transpose()?;
-            let rows = candidates(&app.group, &view, &plan.table, access, after.as_ref());
+            let after = cursor.map(|cursor| decode_cursor(plan.table.id, cursor)).transpose()?;
+            let rows = way.rows(&app.group, &view, &plan.table, after.as_ref());
             Scan::new(plan, rows)
         }
     };
     Ok(framed(ask, stream(scan, &app.scans, ask.deadline).await?, revision))
 }
 
-fn explained(value: Option<&str>) -> Result<bool, Failure> {
-    match value {
+fn switch(params: &Params, name: &str) -> Result<bool, Failure> {
+    match params.get(name) {
         None | Some("0" | "false") => Ok(false),
         Some("1" | "true") => Ok(true),
-        Some(_) => Err(bad("parameter \"explain\" is neither 1 nor 0")),
+        Some(_) => Err(bad(&format!("parameter \"{name}\" is neither 1 nor 0"))),
     }
 }
 
@@ -84,12 +105,11 @@ async fn sorted(
     ask: &Ask,
     view: View,
     mut plan: Plan,
-    access: Access,
+    way: Way,
     order: Order,
+    after: Option<Standing>,
 ) -> Result<Scan, Failure> {
-    let cursor = ask.params.get("cursor");
-    let after = cursor.map(|cursor| decode_ordered_cursor(plan.table.id, &order, cursor)).transpose()?;
-    let rows = candidates(&app.group, &view, &plan.table, access, None);
+    let rows = way.rows(&app.group, &view, &plan.table, None);
     // The semaphore is never closed; who waits for it in vain has run out of time.
     let turn = tokio::time::timeout_at(ask.deadline, app.sorts.acquire()).await.map_err(|_| too_late())?;
     let mut sort = Sort::new(order, rows, after, plan.limit);
@@ -143,7 +163,7 @@ fn points(group: &Group, view: &View, table: &Table, keys: Vec<RowKey>) -> Rows 
 }
 
 /// Tells the group of a read that the store could not do.
-fn note<T>(group: &Group, row: &Result<T, StoreError>) {
+pub(super) fn note<T>(group: &Group, row: &Result<T, StoreError>) {
     if let Err(error) = row {
         group.note(error);
     }
@@ -233,6 +253,7 @@ mod tests {
             shown: None,
             limit: None,
             explain: None,
+            count: false,
             shape: RowShape::Page,
             revision: 1,
         };

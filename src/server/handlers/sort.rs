@@ -120,7 +120,8 @@ mod tests {
         };
         let mut sort = Sort::new(order.clone(), Box::new((0..rows).map(row)), None, limit);
         let (shape, order) = (RowShape::Page, Some(order));
-        let plan = Plan { table, conditions, order, shown: None, limit, explain: None, shape, revision: 1 };
+        let plan =
+            Plan { table, conditions, order, shown: None, limit, explain: None, count: false, shape, revision: 1 };
         while !sort.is_done() {
             sort.slice(&plan)?;
         }

@@ -6,8 +6,10 @@ use super::super::dispatch::App;
 use super::super::reply::{at_revision, encoded, json, tagged};
 use super::super::request::Ask;
 use super::read::{blocking, unreadable};
-use crate::model::{Applied, Effect, Failure, Operation, PutMode, Write};
-use crate::protocol::{CreatedTable, Transacted, Written, parse_row_body, parse_transaction};
+use crate::model::{Applied, Effect, Failure, Operation, PutMode, Write, check_name};
+use crate::protocol::{
+    CreatedTable, Transacted, Written, parse_alter_table, parse_create_index, parse_row_body, parse_transaction,
+};
 use crate::replication::ReadWant;
 
 /// `POST /insert`, `/update` and `/delete`, which differ in how the body is read.
@@ -50,10 +52,36 @@ pub(in super::super) async fn create_table(
     parse: fn(&[u8]) -> Result<Write, Failure>,
 ) -> Result<Response, Failure> {
     let write = parse(&ask.body)?;
-    let Applied { revision, effect } = apply(app, &ask, write).await?;
+    schema(app, &ask, write, 201).await
+}
+
+/// `PATCH /v1/tables/{table}`.
+pub(in super::super) async fn alter_table(app: &App, ask: Ask) -> Result<Response, Failure> {
+    let write = parse_alter_table(&ask.table, &ask.body)?;
+    schema(app, &ask, write, 200).await
+}
+
+/// `POST /v1/tables/{table}/indexes`.
+pub(in super::super) async fn create_index(app: &App, ask: Ask) -> Result<Response, Failure> {
+    let write = parse_create_index(&ask.table, &ask.body)?;
+    schema(app, &ask, write, 201).await
+}
+
+/// `DELETE /v1/tables/{table}/indexes/{index}`.
+pub(in super::super) async fn drop_index(app: &App, ask: Ask) -> Result<Response, Failure> {
+    check_name("index", &ask.row_id)?;
+    let write = Write::DropIndex { table: ask.table.clone(), index: ask.row_id.clone() };
+    schema(app, &ask, write, 200).await
+}
+
+/// Changes a table's schema, and answers with what it is then.
+async fn schema(app: &App, ask: &Ask, write: Write, status: u16) -> Result<Response, Failure> {
+    let Applied { revision, effect } = apply(app, ask, write).await?;
     match effect {
-        Effect::Created(table) => Ok(at_revision(encoded(201, &CreatedTable::new(&table, revision))?, revision)),
-        other => Err(Failure::internal(format!("the creation of a table was answered with {other:?}"))),
+        Effect::Created(table) | Effect::Altered(table) => {
+            Ok(at_revision(encoded(status, &CreatedTable::new(&table, revision))?, revision))
+        }
+        other => Err(Failure::internal(format!("a change of a schema was answered with {other:?}"))),
     }
 }
 

@@ -11,8 +11,9 @@ use std::fmt::Write as _;
 use goldenscript::{Argument, Command, Context};
 
 use crate::model::{
-    Answer, Applied, Cell, Change, Check, ColumnSpec, Counts, Done, Effect, Failure, Filter, IdempotencyKey,
-    OnConflict, Operation, Proposal, PutMode, PutRow, ReadRow, Row, RowKey, Value, When, Write,
+    Alteration, Answer, Applied, Cell, Change, Check, ColumnSpec, ColumnType, Counts, Done, Effect, Failure, Filter,
+    IdempotencyKey, IndexSpec, KeyRange, OnConflict, Operation, Proposal, PutMode, PutRow, ReadRow, Row, RowKey, Value,
+    When, Write,
 };
 
 use super::super::{Marks, Store};
@@ -103,8 +104,15 @@ impl Runner {
     fn tables(&self) -> Result<String, Box<dyn Error>> {
         let mut out = String::new();
         for (table, rows) in self.store.view().tables()? {
-            let columns: Vec<_> = table.columns.iter().map(|c| format!("{}:{}", c.name, c.kind.as_str())).collect();
+            let columns: Vec<_> = (0..table.columns.len()).map(|place| column(&table.spec(place))).collect();
             writeln!(out, "{} ({}), {rows} rows, revision {}", table.name, columns.join(", "), table.revision)?;
+            for index in &table.indexes {
+                let (unique, of) = (if index.unique { "unique " } else { "" }, table.index_columns(index).join(", "));
+                let ranges = [KeyRange::default()];
+                let keys: Result<Vec<_>, _> = self.store.view().index_scan(&table, index, &ranges).collect();
+                let keys: Vec<_> = keys?.iter().map(|key| key.text(&table)).collect();
+                writeln!(out, "  {unique}index {} ({of}), {:?}: {}", index.name, index.state, keys.join(" "))?;
+            }
         }
         Ok(out)
     }
@@ -162,6 +170,20 @@ fn parse_write(command: &Command, context: &Context, words: &[&str]) -> Result<W
             let columns: Result<_, Failure> = columns.iter().map(|column| ColumnSpec::parse(column)).collect();
             Ok(Write::CreateTable { name: name.to_string(), columns: columns? })
         }
+        // alter TABLE "add name:type" "rename a b" "drop a"
+        ("alter", [name, changes @ ..]) => {
+            let changes = changes.iter().map(|change| alteration(change)).collect::<Result<_, _>>()?;
+            Ok(Write::AlterTable { name: name.to_string(), changes })
+        }
+        ("index", [table, columns]) => {
+            let columns = columns.split(',').map(String::from).collect();
+            let index = IndexSpec { name: None, columns, unique: context.tags.contains("unique") };
+            Ok(Write::CreateIndex { table: table.to_string(), index })
+        }
+        ("unindex", [table, index]) => Ok(Write::DropIndex { table: table.to_string(), index: index.to_string() }),
+        ("build", [table, index, rows]) => {
+            Ok(Write::BuildIndex { table: table.to_string(), index: index.to_string(), rows: rows.parse()? })
+        }
         ("drop", [name]) => Ok(Write::DropTable { name: name.to_string() }),
         ("insert", [table, row_id]) => put(table, row_id, PutMode::Insert),
         ("replace", [table, row_id]) => put(table, row_id, PutMode::Replace),
@@ -218,6 +240,15 @@ fn part(command: &Command, context: &Context, words: &[&str]) -> Result<Part, Bo
     Ok(Part::Operation(operation))
 }
 
+fn alteration(change: &str) -> Result<Alteration, Box<dyn Error>> {
+    Ok(match change.split(' ').collect::<Vec<_>>().as_slice() {
+        ["add", spec] => Alteration::Add(ColumnSpec::parse(spec)?),
+        ["rename", from, to] => Alteration::Rename { from: from.to_string(), to: to.to_string() },
+        ["drop", column] => Alteration::Drop { column: column.to_string() },
+        _ => return Err(format!("{change} is no change").into()),
+    })
+}
+
 fn row(word: &str, line: u64) -> Result<PutRow, String> {
     let (row_id, cells) = word.split_once(": ").unwrap_or((word, ""));
     let cells = cells.split(',').zip(0..).filter(|(text, _)| !text.is_empty());
@@ -236,6 +267,8 @@ fn show_answer(answer: &Answer) -> String {
         Effect::Inserted => "inserted",
         Effect::Updated => "updated",
         Effect::Deleted => "deleted",
+        Effect::Altered(_) => "altered",
+        Effect::Built => "built",
         Effect::Imported(Counts { inserted, replaced, skipped }) => {
             return format!("{inserted} inserted, {replaced} replaced, {skipped} skipped, revision {revision}\n");
         }
@@ -259,6 +292,17 @@ fn show_done(done: &Done) -> String {
             format!("read {}", show_row(&Row { id: id.clone(), values, revision: *revision }))
         }
         other => format!("{}\n", format!("{other:?}").to_lowercase()),
+    }
+}
+
+/// Its type is told also where it is any.
+fn column(spec: &ColumnSpec) -> String {
+    let text = spec.to_string();
+    let (name, rest) = text.split_once(':').unwrap_or((&text, ""));
+    match spec.kind {
+        ColumnType::Any if rest.is_empty() => format!("{name}:any"),
+        ColumnType::Any => format!("{name}:any:{rest}"),
+        _ => text,
     }
 }
 
@@ -288,4 +332,7 @@ macro_rules! scripts {
     };
 }
 
-scripts! { tables rows types order conditions refusals idempotency expiry drops imports transactions changes }
+scripts! {
+    tables rows types order conditions refusals idempotency expiry drops imports transactions changes alter constraints
+    indexes
+}

@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod files;
 mod goldens;
+mod indexes;
 mod map;
 mod remains;
 
