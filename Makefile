@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 BINARY ?= $(or $(CARGO_TARGET_DIR),target)/release/ddb
 INSTALL ?= install
 
-.PHONY: verify fmt lint test doc fix demo generate install
+.PHONY: verify fmt lint test doc fix demo generate install deb
 
 verify: fmt lint test doc
 
@@ -48,3 +48,8 @@ install:
 	$(INSTALL) -m 644 man/*.5 "$(share)/man/man5"
 	sed 's|/usr/local|$(PREFIX)|' contrib/ddb@.service > "$(DESTDIR)$(PREFIX)/lib/systemd/system/ddb@.service"
 	chmod 644 "$(DESTDIR)$(PREFIX)/lib/systemd/system/ddb@.service"
+
+# A Debian package of what was built; needs cargo-deb.
+deb:
+	$(MAKE) install DESTDIR=target/deb PREFIX=/usr
+	$(CARGO) deb --no-build --no-strip

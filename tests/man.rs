@@ -71,12 +71,13 @@ fn the_pages_are_without_fault_for_mandoc() {
 fn help_tells_about_topics_and_commands() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     for (words, said) in [
-        (&["help"][..], "ddb help exit-codes|environment|filters|values|config|consistency"),
+        (&["help"][..], "ddb help exit-codes|environment|filters|values|output|config|consistency"),
         (&["help", "exit-codes"], "  7    timed out; the outcome is unknown\n"),
         (&["help", "environment"], "DDB_ENDPOINTS"),
         (&["help", "filters"], "  column=value"),
         (&["help", "values"], "  age:=29"),
         (&["help", "config"], "election_timeout_ms"),
+        (&["help", "output"], "{\"table\",\"row_id\",\"revision\"}"),
         (&["help", "consistency"], "linearizable"),
         (&["help", "table", "create"], "Usage: ddb table create [OPTIONS] <NAME> <COLUMN>..."),
     ] {

@@ -32,6 +32,7 @@ const LIBRARIES: [(&str, &[&str]); 10] = [
     ("rusqlite", &["sql"]),
     ("clap", &["cli"]),
     ("comfy_table", &["cli"]),
+    ("rustyline", &["cli"]),
     ("anyhow", &["cli"]),
     ("reqwest", &["client"]),
     ("tokio", &["replication", "server", "client", "cli"]),

@@ -1,14 +1,16 @@
 //! Owns what was typed: the commands, and the options that all of them take.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{FalseyValueParser, Resettable};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    completions, config, delete, demo, export, generate, get, help, import, insert, search, serve, sql, status, table,
-    txn, update, verify, wait,
+    completions, config, delete, demo, doctor, export, generate, get, help, import, insert, search, serve, shell, sql,
+    status, table, txn, update, verify, wait,
 };
 use super::help::EXIT_CODES;
 use super::print::Format;
@@ -25,7 +27,7 @@ Examples:
   ddb status -e http://127.0.0.1:8080";
 
 const TOPICS: &str = "\
-Topics: ddb help exit-codes|environment|filters|values|config|consistency";
+Topics: ddb help exit-codes|environment|filters|values|output|config|consistency";
 
 /// A distributed table database: run its nodes, and work with its tables.
 #[derive(Debug, Parser)]
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     Demo(demo::Args),
     #[command(flatten)]
     Client(ClientCommand),
+    Shell(shell::Args),
+    Doctor(doctor::Args),
     Config(config::Args),
     Completions(completions::Args),
     Help(help::Args),
@@ -83,7 +87,7 @@ pub(crate) enum ColorChoice {
 }
 
 /// The options of every command.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// The nodes to talk to, separated by commas: http://host:port [default: those in the config file]
@@ -103,7 +107,7 @@ pub(crate) struct Global {
 
     /// How fresh reads are: linearizable (they see every acknowledged write) or stale
     #[arg(long, global = true, env = "DDB_LEVEL", hide_env_values = true)]
-    #[arg(value_name = "LEVEL", value_parser = parse_level, default_value = "linearizable")]
+    #[arg(value_name = "LEVEL", value_parser = level, default_value = "linearizable")]
     pub(crate) level: Level,
 
     /// The configuration file [default: ./config.json]
@@ -124,6 +128,63 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, env = "DDB_VERBOSE", hide_env_values = true)]
     #[arg(value_parser = FalseyValueParser::new(), conflicts_with = "quiet")]
     pub(crate) verbose: bool,
+
+    /// Show long results at once, and not a screen at a time
+    #[arg(long, global = true, env = "DDB_NO_PAGER", hide_env_values = true)]
+    #[arg(value_parser = FalseyValueParser::new())]
+    pub(crate) no_pager: bool,
+
+    /// Whether the command line itself, and not a variable, says how results are written.
+    #[arg(skip)]
+    pub(crate) output_given: bool,
+}
+
+impl Global {
+    /// The options that these words give, else the variables.
+    ///
+    /// # Errors
+    /// What is wrong with which.
+    pub(crate) fn read(words: impl IntoIterator<Item = String>) -> Result<Global, clap::Error> {
+        let command = Global::augment_args(clap::Command::new("ddb")).no_binary_name(true);
+        Global::from_arg_matches(&passing_over_empty(command).try_get_matches_from(words)?)
+    }
+}
+
+/// The grammar of the program.
+pub(crate) fn grammar() -> clap::Command {
+    passing_over_empty(Cli::command())
+}
+
+/// A variable that is set to nothing is as good as none.
+fn passing_over_empty(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| {
+        let empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if empty { arg.env(Resettable::Reset) } else { arg }
+    })
+}
+
+/// What the words say, the first of which is the program's name.
+///
+/// # Errors
+/// What is wrong with them, or the help or version that they ask for.
+pub(crate) fn parse<T: Into<OsString> + Clone>(words: impl IntoIterator<Item = T>) -> Result<Cli, clap::Error> {
+    let matches = grammar().try_get_matches_from(words)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    cli.global.output_given = deepest(&matches).value_source("output") == Some(ValueSource::CommandLine);
+    Ok(cli)
+}
+
+/// What was given to the command itself, where it stands below others.
+pub(crate) fn deepest(matches: &ArgMatches) -> &ArgMatches {
+    let mut deepest = matches;
+    while let Some((_, below)) = deepest.subcommand() {
+        deepest = below;
+    }
+    deepest
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    parse_level(text).map_err(|failure| failure.hint.unwrap_or(failure.message))
 }
 
 /// A duration that is longer than nothing.

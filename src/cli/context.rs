@@ -1,13 +1,16 @@
 //! Owns what the options mean: the endpoints, the deadline, the format and the style of this run.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, stderr, stdin, stdout};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::args::{ColorChoice, Global};
 use super::error::{CliError, usage};
 use super::output;
+use super::pager::Pages;
 use super::print::{Format, Style, View, escape};
 use crate::client::{Client, Endpoint};
 use crate::config::Config;
@@ -15,6 +18,9 @@ use crate::model::Level;
 
 /// How long a command may take unless it says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The client of the command before, and what it was made for.
+pub(crate) type Pool = Rc<RefCell<Option<(Vec<Endpoint>, Level, Client)>>>;
 
 /// What a command runs with.
 pub(crate) struct Context {
@@ -30,6 +36,12 @@ pub(crate) struct Context {
     pub(crate) quiet: bool,
     /// How fresh reads are.
     pub(crate) level: Level,
+    /// Whether the format was asked for on the command line itself.
+    pub(crate) format_given: bool,
+    /// Whether long results may be shown a screen at a time.
+    pub(crate) paged: bool,
+    /// The connections that are shared with the commands before and after, where there are any.
+    pool: Option<Pool>,
     endpoints: Vec<String>,
     config: Option<PathBuf>,
 }
@@ -44,9 +56,18 @@ impl Context {
             timeout: global.timeout,
             quiet: global.quiet,
             level: global.level,
+            format_given: global.output_given,
+            paged: !global.no_pager,
+            pool: None,
             endpoints: global.endpoints.clone(),
             config: global.config.clone(),
         }
+    }
+
+    /// The same with connections that outlive the command.
+    #[must_use]
+    pub(crate) fn sharing(self, pool: Pool) -> Context {
+        Context { pool: Some(pool), ..self }
     }
 
     /// A client whose deadline begins now.
@@ -63,10 +84,26 @@ impl Context {
     /// As `client`.
     pub(crate) fn client_for(&self, default: Duration) -> Result<Client, CliError> {
         let timeout = self.timeout.unwrap_or(default);
-        Ok(Client::new(&self.endpoints()?, timeout, self.level)?)
+        let endpoints = self.endpoints()?;
+        let Some(pool) = &self.pool else { return Ok(Client::new(&endpoints, timeout, self.level)?) };
+        let mut pool = pool.borrow_mut();
+        match &*pool {
+            Some((for_whom, level, client)) if *for_whom == endpoints && *level == self.level => {
+                Ok(client.until(timeout))
+            }
+            _ => {
+                let client = Client::new(&endpoints, timeout, self.level)?;
+                *pool = Some((endpoints, self.level, client.clone()));
+                Ok(client)
+            }
+        }
     }
 
-    fn endpoints(&self) -> Result<Vec<Endpoint>, CliError> {
+    /// The nodes to ask: those that are named, else those of the configuration.
+    ///
+    /// # Errors
+    /// There are none, or one is bad.
+    pub(crate) fn endpoints(&self) -> Result<Vec<Endpoint>, CliError> {
         let given: Vec<&str> = self.endpoints.iter().map(|word| word.trim()).filter(|word| !word.is_empty()).collect();
         let words = if given.is_empty() {
             Config::endpoints(self.config.as_deref())?.ok_or_else(|| {
@@ -94,7 +131,14 @@ impl Context {
     /// # Errors
     /// It could not be written.
     pub(crate) fn show(&self, view: &View) -> Result<(), CliError> {
-        output::result(&view.render(self.format, self.style))
+        let mut pages = self.pages();
+        pages.write(&view.render(self.format, self.style))?;
+        pages.end()
+    }
+
+    /// Where a result goes that may be longer than the screen.
+    pub(crate) fn pages(&self) -> Pages {
+        Pages::new(self.paged && self.style.terminal)
     }
 
     /// Shows what was done; who asked for quiet hears of it only where a program reads it.
@@ -155,8 +199,16 @@ fn is_colored(choice: ColorChoice, terminal: bool, env: impl Fn(&str) -> Option<
         ColorChoice::Never => false,
         // NO_COLOR counts unless it is empty: https://no-color.org
         ColorChoice::Auto => {
-            let refused = env("NO_COLOR").is_some_and(|value| !value.is_empty());
-            terminal && !refused && env("TERM").is_none_or(|term| term != "dumb")
+            let given = |name: &str| env(name).filter(|value| !value.is_empty());
+            // The rules of https://bixense.com/clicolors, in the order that anstream has.
+            let wanted = given("CLICOLOR").map(|value| value != "0");
+            let able = given("TERM").is_some_and(|term| term != "dumb");
+            let forced = given("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+            match given("NO_COLOR") {
+                Some(_) => false,
+                None if forced => true,
+                None => wanted != Some(false) && terminal && (able || wanted == Some(true) || env("CI").is_some()),
+            }
         }
     }
 }
@@ -178,8 +230,16 @@ mod tests {
         let env = |own: &'static str, value: &'static str| move |name: &str| (name == own).then(|| value.into());
         let auto = |terminal, own, value| is_colored(ColorChoice::Auto, terminal, env(own, value));
         assert!(auto(true, "TERM", "xterm"));
-        assert!(auto(true, "NO_COLOR", ""));
-        assert!(!auto(true, "NO_COLOR", "1"));
+        let mixed = |name: &str| match name {
+            "NO_COLOR" => Some("".into()),
+            "CLICOLOR" => Some("0".into()),
+            _ => Some("xterm".into()),
+        };
+        assert!(is_colored(ColorChoice::Auto, false, env("CLICOLOR_FORCE", "1")));
+        assert!(is_colored(ColorChoice::Auto, true, env("CLICOLOR", "1")));
+        assert!(is_colored(ColorChoice::Auto, true, |name| mixed(name).filter(|_| name != "CLICOLOR")));
+        assert!(!is_colored(ColorChoice::Auto, true, |name| mixed(name).filter(|_| name != "CLICOLOR_FORCE")));
+        assert!(!is_colored(ColorChoice::Auto, true, |_| Some("1".into())));
         assert!(!auto(true, "TERM", "dumb"));
         assert!(!auto(false, "TERM", "xterm"));
         assert!(is_colored(ColorChoice::Always, false, env("NO_COLOR", "1")));

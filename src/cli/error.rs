@@ -57,6 +57,9 @@ pub(crate) enum CliError {
     /// The command ran, and its result is not what success is.
     #[error("{message}")]
     Result { exit: u8, message: String },
+    /// A script ended early, or had failures; each of them is told already.
+    #[error("{place} failed with exit code {exit}; {left}")]
+    Stopped { place: String, exit: u8, left: String },
     /// All is said already.
     #[error("exit code {0}")]
     Said(u8),
@@ -65,6 +68,13 @@ pub(crate) enum CliError {
 /// A usage error with a hint.
 pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> CliError {
     CliError::Usage { message: message.into(), hint: Some(hint.into()) }
+}
+
+/// That a file, or stdin, cannot be read.
+pub(crate) fn unreadable(file: &str, error: &io::Error) -> CliError {
+    let said = error.to_string();
+    let said = said.split(" (os error").next().unwrap_or(&said).to_lowercase();
+    CliError::Usage { message: format!("cannot read \"{file}\": {said}"), hint: None }
 }
 
 /// The one table of exit codes for what a cluster refuses or leaves open.
@@ -106,7 +116,7 @@ impl CliError {
             CliError::Serve(error) if error.is_config() => exit::USAGE,
             CliError::Serve(_) | CliError::Output(_) | CliError::Runtime(_) => exit::ERROR,
             CliError::ReaderGone => exit::DONE,
-            CliError::Result { exit, .. } | CliError::Said(exit) => *exit,
+            CliError::Result { exit, .. } | CliError::Stopped { exit, .. } | CliError::Said(exit) => *exit,
         }
     }
 
@@ -166,6 +176,7 @@ impl CliError {
             CliError::Client(ClientError::Unreachable(_)) => ("unreachable", true),
             CliError::Usage { .. } => ("usage", false),
             CliError::Config(_) => ("bad_config", false),
+            CliError::Stopped { .. } => ("stopped", false),
             CliError::Result { exit: exit::UNKNOWN, .. } => ("timeout", true),
             CliError::Result { exit: exit::NO_QUORUM, .. } => ("unhealthy", true),
             CliError::Result { exit: exit::NOT_FOUND, .. } => ("empty", false),

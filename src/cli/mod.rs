@@ -8,7 +8,7 @@
 //! `complete` answers the shells before anything else of the program runs; `help` owns the topics
 //! and turns the grammar into man pages.
 //!
-//! Deliberately missing: the shell.
+//! `shell` runs the same commands line after line; `pager` shows what is longer than the screen.
 
 mod args;
 mod commands;
@@ -17,10 +17,13 @@ mod context;
 mod error;
 mod help;
 mod log;
+mod options;
 mod output;
+mod pager;
 mod print;
 mod rows;
 mod run;
+mod shell;
 mod signals;
 mod values;
 

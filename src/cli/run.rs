@@ -3,9 +3,7 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
-use super::args::{Cli, ClientCommand, Command};
+use super::args::{Cli, ClientCommand, Command, parse};
 use super::context::Context;
 use super::error::{CliError, exit};
 use super::print::Format;
@@ -17,12 +15,15 @@ pub fn run() -> ExitCode {
     if let Some(shell) = std::env::var_os("DDB_COMPLETE").filter(|shell| !shell.is_empty()) {
         return complete::answer(&shell);
     }
-    let cli = match Cli::try_parse() {
+    let cli = match parse(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(error) => return told(&error),
+        Err(error) => {
+            let json = wants_json(std::env::args().skip(1), std::env::var("DDB_OUTPUT").ok());
+            return told(&error, json).into();
+        }
     };
     let context = Context::new(&cli.global);
-    match command(cli, &context) {
+    match local(cli, &context) {
         Ok(()) => exit::DONE.into(),
         Err(error) => {
             output::remark(&error.report(context.format, context.verbose));
@@ -31,25 +32,26 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Shows help, the version, or what is wrong with the words.
-fn told(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() && wants_json(std::env::args().skip(1), std::env::var("DDB_OUTPUT").ok()) {
+/// Shows help, the version, or what is wrong with the words; the exit code.
+pub(super) fn told(error: &clap::Error, json: bool) -> u8 {
+    if error.use_stderr() && json {
         let said = error.render().to_string();
         let first = said.split("\n\n").next().unwrap_or_default();
         let message = first.trim_start_matches("error: ").to_string();
-        let usage = CliError::Usage { message, hint: Some("for more, try --help".into()) };
+        let tip = said.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+        let usage = CliError::Usage { message, hint: Some(tip.unwrap_or("for more, try --help").into()) };
         output::remark(&usage.report(Format::Json, false));
-        return exit::USAGE.into();
+        return exit::USAGE;
     }
     match error.print() {
-        Err(gone) if gone.kind() != ErrorKind::BrokenPipe => exit::ERROR.into(),
-        _ if error.use_stderr() => exit::USAGE.into(),
-        _ => exit::DONE.into(),
+        Err(gone) if gone.kind() != ErrorKind::BrokenPipe => exit::ERROR,
+        _ if error.use_stderr() => exit::USAGE,
+        _ => exit::DONE,
     }
 }
 
 /// Whether words that could not be read as a command ask for JSON all the same.
-fn wants_json(words: impl Iterator<Item = String>, variable: Option<String>) -> bool {
+pub(super) fn wants_json(words: impl Iterator<Item = String>, variable: Option<String>) -> bool {
     let mut wanted = variable;
     let mut after_option = false;
     for word in words.take_while(|word| word != "--") {
@@ -64,10 +66,13 @@ fn wants_json(words: impl Iterator<Item = String>, variable: Option<String>) -> 
     matches!(wanted.as_deref(), Some("json" | "jsonl"))
 }
 
-fn command(cli: Cli, context: &Context) -> Result<(), CliError> {
+/// Runs a command to its end, in this process.
+pub(super) fn local(cli: Cli, context: &Context) -> Result<(), CliError> {
     let command = match cli.command {
         Command::Serve(args) => return commands::serve::run(args, &cli.global, context),
         Command::Demo(args) => return commands::demo::run(args, context),
+        Command::Shell(args) => return commands::shell::run(&args, &cli.global),
+        Command::Doctor(args) => return commands::doctor::run(&args, &cli.global, context),
         Command::Config(args) => return commands::config::run(&args, &cli.global, context),
         Command::Completions(args) => return commands::completions::run(&args),
         Command::Help(args) => return commands::help::run(&args),
@@ -83,7 +88,8 @@ fn command(cli: Cli, context: &Context) -> Result<(), CliError> {
     result
 }
 
-async fn ask(command: ClientCommand, context: &Context) -> Result<(), CliError> {
+/// Runs a command that asks a cluster.
+pub(super) async fn ask(command: ClientCommand, context: &Context) -> Result<(), CliError> {
     match command {
         ClientCommand::Status(args) => commands::status::run(args, context).await,
         ClientCommand::Wait(args) => commands::wait::run(args, context).await,

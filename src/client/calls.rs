@@ -11,7 +11,9 @@ use tokio::time::Instant;
 use super::Endpoint;
 use super::error::ClientError;
 use super::request::{Answer, Request};
-use crate::model::{Alteration, Cell, ClusterStatus, ColumnSpec, Fate, IndexSpec, Level, PutMode, VerifyReport, When};
+use crate::model::{
+    Alteration, Cell, ClusterStatus, ColumnSpec, Fate, IndexSpec, Level, NodeVersion, PutMode, VerifyReport, When,
+};
 use crate::protocol::{
     CreatedTable, RowObject, TableInfo, TableList, Written, decode, encode_alter_table, encode_create_index,
     encode_create_table, encode_insert, encode_row_body, index_path, level_name, row_path, table_path,
@@ -179,6 +181,14 @@ impl Client {
     /// As every call.
     pub async fn status(&self) -> Result<ClusterStatus, ClientError> {
         self.ask(&Request::read(Method::GET, "/v1/status")).await
+    }
+
+    /// Which version the node that answers runs, and what its clock says.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn version(&self) -> Result<NodeVersion, ClientError> {
+        self.ask(&Request::read(Method::GET, "/version")).await
     }
 
     /// A comparison of all replicas at one revision.

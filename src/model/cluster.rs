@@ -64,6 +64,15 @@ pub struct NodeStatus {
     pub version: Option<String>,
     /// Milliseconds since it was last heard of, while it is silent; `None` if it never was.
     pub silent_ms: Option<u64>,
+    /// How long a sync of its log takes, in microseconds: 99 of the last 100 stayed within.
+    #[serde(default)]
+    pub fsync_p99_us: Option<u64>,
+    /// How many bytes its data directory holds.
+    #[serde(default)]
+    pub disk_used: Option<u64>,
+    /// How many bytes are free on the disk of its data directory.
+    #[serde(default)]
+    pub disk_free: Option<u64>,
 }
 
 impl NodeStatus {
@@ -82,6 +91,9 @@ impl NodeStatus {
             lag: None,
             version: None,
             silent_ms,
+            fsync_p99_us: None,
+            disk_used: None,
+            disk_free: None,
         }
     }
 }
@@ -109,6 +121,25 @@ pub struct ClusterStatus {
     pub problems: Vec<String>,
     /// The nodes, by id.
     pub nodes: Vec<NodeStatus>,
+}
+
+impl ClusterStatus {
+    /// How many nodes are up, and how many of them may fail before there is no quorum.
+    pub fn up_and_spare(&self) -> (usize, usize) {
+        let up = self.nodes.iter().filter(|node| node.up).count();
+        (up, up.saturating_sub(self.nodes.len() / 2 + 1))
+    }
+}
+
+/// What a node says of itself: `{"version","name","time_ms"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeVersion {
+    /// The version of ddb it runs.
+    pub version: String,
+    /// What it is: `ddb`.
+    pub name: String,
+    /// Its clock, in milliseconds since 1970, UTC.
+    pub time_ms: Option<u64>,
 }
 
 /// One replica's tables at the revision of a `VerifyReport`.

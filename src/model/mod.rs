@@ -31,7 +31,7 @@ mod write;
 pub use access::{Access, KeyRange};
 pub use address::parse_address;
 pub use alter::Alteration;
-pub use cluster::{ClusterStatus, Configured, Leader, NodeDigest, NodeStatus, Role, VerifyReport};
+pub use cluster::{ClusterStatus, Configured, Leader, NodeDigest, NodeStatus, NodeVersion, Role, VerifyReport};
 pub use column::{Column, ColumnSpec, ColumnType};
 pub use condition::Condition;
 pub use failure::{Code, Failure, Fate};

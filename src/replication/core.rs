@@ -1,6 +1,7 @@
 //! Owns what the tasks of a group share, and what each peer message does.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::applier::Digests;
 use super::log::LogStore;
 use super::network::Network;
 use super::types::{Answers, Batch, Raft, RaftMetrics};
+use super::vitals;
 use super::wire::{Refusal, Request, Response};
 use crate::config::Config;
 use crate::model::{Code, Configured, Failure, NodeStatus, Role};
@@ -163,6 +165,7 @@ impl Core {
 
     /// This node, as it sees itself.
     pub(crate) fn own_status(&self) -> NodeStatus {
+        let dir = self.data_dir();
         let metrics = self.metrics();
         let role = match metrics.state {
             openraft::ServerState::Leader => Role::Leader,
@@ -184,7 +187,15 @@ impl Core {
             lag: None,
             version: Some(env!("CARGO_PKG_VERSION").into()),
             silent_ms: None,
+            fsync_p99_us: self.log.sync_p99_us(),
+            disk_used: Some(vitals::used(&dir)),
+            disk_free: vitals::free(&dir),
         }
+    }
+
+    /// The directory of this node's data.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.config.data_dir.join(format!("node-{}", self.id))
     }
 
     /// Notes an error of the store: damage ends the node, anything else is for the caller.

@@ -104,6 +104,28 @@ impl Directory {
     }
 }
 
+/// What a data directory says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// The cluster that it belongs to.
+    pub cluster: String,
+    /// The node that it belongs to.
+    pub id: u64,
+    /// Whether a process holds it.
+    pub in_use: bool,
+}
+
+/// Looks at the data directory of a node without changing it; `None` if no node ever used it.
+///
+/// # Errors
+/// It cannot be read.
+pub fn inspect(path: &Path) -> Result<Option<Inspected>, DirectoryError> {
+    let Some(Stamp { cluster, id, .. }) = read_json(&path.join("node.json"))? else { return Ok(None) };
+    let lock = File::open(path.join("lock")).map_err(|e| DirectoryError::Io(path.into(), e))?;
+    let in_use = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared).is_err();
+    Ok(Some(Inspected { cluster, id, in_use }))
+}
+
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, DirectoryError> {
     match fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| DirectoryError::Damaged(path.into(), e)),
@@ -136,8 +158,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = Directory::open(dir.path(), "demo", 1).unwrap();
         assert!(matches!(Directory::open(dir.path(), "demo", 1), Err(DirectoryError::Locked(_))));
+        let inspected = |in_use| Some(Inspected { cluster: "demo".into(), id: 1, in_use });
+        assert_eq!(inspect(&dir.path().join("node-1")).unwrap(), inspected(true));
+        assert_eq!(inspect(dir.path()).unwrap(), None);
         let instance = first.instance().to_string();
         drop(first);
+        assert_eq!(inspect(&dir.path().join("node-1")).unwrap(), inspected(false));
         assert_eq!(Directory::open(dir.path(), "demo", 1).unwrap().instance(), instance);
         assert!(matches!(Directory::open(dir.path(), "other", 1), Err(DirectoryError::Foreign { .. })));
         fs::rename(dir.path().join("node-1"), dir.path().join("node-2")).unwrap();

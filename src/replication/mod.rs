@@ -29,9 +29,12 @@ mod start;
 mod suite;
 mod types;
 mod upkeep;
+mod vitals;
 mod wire;
 
+pub(crate) use clock::now_ms;
 pub use dial::PEER_HEADER;
-pub use directory::DirectoryError;
+pub use directory::{DirectoryError, Inspected, inspect};
 pub use group::{Check, Group, ReadWant};
 pub use start::StartError;
+pub use upkeep::LEAST_FREE;

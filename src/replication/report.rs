@@ -130,8 +130,9 @@ fn problems(nodes: &[NodeStatus], silent: Vec<String>, leader: Option<u64>, pref
 /// That there is no leader, with the facts: who is up, and how many are needed.
 pub(super) fn no_leader(up: usize, nodes: usize) -> String {
     let needed = nodes / 2 + 1;
-    let verb = if up == 1 { "node is" } else { "nodes are" };
+    let noun = if nodes == 1 { "node" } else { "nodes" };
+    let verb = if up == 1 { "is" } else { "are" };
     let of = if nodes == 1 { String::new() } else { format!(" of {nodes}") };
     let then = if up < needed { format!("{needed} are needed") } else { "and none leads yet".into() };
-    format!("no leader: {up}{of} {verb} up, {then}")
+    format!("no leader: {up}{of} {noun} {verb} up, {then}")
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::core::Core;
+use super::vitals;
 
 /// How many bytes of applied, not yet checkpointed writes make a checkpoint due.
 const CHECKPOINT_BYTES: usize = 16 << 20;
@@ -15,7 +16,7 @@ const CHECKPOINT_TIME: Duration = Duration::from_secs(15);
 /// How many bytes of log make a compaction due, whatever the number of entries.
 const LOG_BYTES: u64 = 64 << 20;
 /// Below so much free space writes are refused, so that what is acknowledged can still be kept.
-const LEAST_FREE: u64 = 64 << 20;
+pub const LEAST_FREE: u64 = 64 << 20;
 
 /// Runs until the node stops.
 pub(crate) async fn run(core: Arc<Core>) {
@@ -51,9 +52,8 @@ pub(crate) async fn run(core: Arc<Core>) {
 }
 
 fn watch_disk(core: &Core) {
-    let path = core.config.data_dir.join(format!("node-{}", core.id));
-    let Ok(space) = rustix::fs::statvfs(&path) else { return };
-    let full = space.f_bavail.saturating_mul(space.f_frsize) < LEAST_FREE;
+    let Some(free) = vitals::free(&core.data_dir()) else { return };
+    let full = free < LEAST_FREE;
     if core.disk_full.swap(full, Ordering::Relaxed) != full {
         if full {
             tracing::error!("the disk is nearly full: writes are refused");

@@ -27,6 +27,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
+pub use crate::replication::{Inspected, LEAST_FREE, inspect};
 pub use limits::Limits;
 pub use meter::install_metrics;
 pub use serve::{Ended, ServeError, serve};

@@ -296,3 +296,9 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
         assert!(started.elapsed() < PATIENCE, "did not come true: {what}");
     }
 }
+
+/// Says something that a test's captured output would hide.
+pub fn remark(text: &str) {
+    use std::io::Write as _;
+    writeln!(std::io::stderr(), "{text}").expect("stderr");
+}

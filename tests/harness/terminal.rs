@@ -76,6 +76,19 @@ impl Terminal {
     }
 }
 
+impl Terminal {
+    /// Waits until the program has ended by itself; its exit code.
+    pub fn wait_for_end(&mut self) -> Option<i32> {
+        let started = Instant::now();
+        // What it still says has to be read, or it cannot end.
+        while let Ok(bytes) = self.screen.recv_timeout(PATIENCE.saturating_sub(started.elapsed())) {
+            self.seen.extend(bytes);
+        }
+        assert!(started.elapsed() < PATIENCE, "it did not end; the screen:\n{}", String::from_utf8_lossy(&self.seen));
+        self.child.wait().expect("reaped").code()
+    }
+}
+
 impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = self.child.kill();

@@ -1,9 +1,9 @@
 //! `ddb config`: shows what the options, the variables and the configuration come to.
 
+use clap::ArgMatches;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory as _};
 
-use crate::cli::args::{Cli, Global};
+use crate::cli::args::{Global, deepest, grammar};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::print::{View, text};
@@ -42,14 +42,10 @@ pub(crate) fn run(args: &Args, global: &Global, context: &Context) -> Result<(),
 
 /// The global options that have a value, read again for who gave it.
 fn options() -> Vec<Explained> {
-    let command = Cli::command();
+    let command = grammar();
     let Ok(matches) = command.clone().try_get_matches_from(std::env::args_os()) else { return Vec::new() };
-    let mut deepest = &matches;
-    while let Some((_, below)) = deepest.subcommand() {
-        deepest = below;
-    }
     let global = |arg: &&clap::Arg| arg.is_global_set();
-    command.get_arguments().filter(global).filter_map(|arg| option(arg, deepest)).collect()
+    command.get_arguments().filter(global).filter_map(|arg| option(arg, deepest(&matches))).collect()
 }
 
 fn option(arg: &clap::Arg, matches: &ArgMatches) -> Option<Explained> {

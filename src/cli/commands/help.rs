@@ -10,7 +10,7 @@ use crate::cli::print::escape;
 use crate::model::nearest;
 
 const EXAMPLES: &str = "\
-Topics: exit-codes, environment, filters, values, config, consistency.
+Topics: exit-codes, environment, filters, values, output, config, consistency.
 
 Examples:
   ddb help

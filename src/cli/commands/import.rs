@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cli::context::Context;
-use crate::cli::error::{CliError, usage};
+use crate::cli::error::{CliError, unreadable, usage};
 use crate::cli::output;
 use crate::cli::print::{Look, View, number, text};
 use crate::client::{Client, ClientError, Import, Pieces};
@@ -126,12 +126,6 @@ fn open(file: &str) -> Result<(Source, Option<u64>), CliError> {
     }
     let size = about.is_file().then_some(about.len());
     Ok((BufReader::new(Box::new(opened)), size))
-}
-
-fn unreadable(file: &str, error: &std::io::Error) -> CliError {
-    let said = error.to_string();
-    let said = said.split(" (os error").next().unwrap_or(&said).to_lowercase();
-    CliError::Usage { message: format!("cannot read \"{file}\": {said}"), hint: None }
 }
 
 fn by_name(file: &str) -> Option<LineFormat> {

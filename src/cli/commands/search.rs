@@ -2,7 +2,7 @@
 
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, exit};
-use crate::cli::output;
+use crate::cli::pager::Pages;
 use crate::cli::print::{Format, Look, Printer, View, number, text};
 use crate::cli::rows::{ROW_ID, Shape};
 use crate::client::{Client, Search};
@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// Show only how many rows there are
     #[arg(long, conflicts_with = "keys_only")]
     count: bool,
-    /// Show only the row ids, one a line
+    /// Show only the row ids, one a line unless -o says otherwise
     #[arg(long)]
     keys_only: bool,
     /// Show only how the rows are found: by point, range, index or scan, how many are examined and returned
@@ -134,11 +134,14 @@ struct Listing<'a> {
     bare: bool,
     printer: Option<Printer>,
     found: u64,
+    pages: Pages,
 }
 
 impl<'a> Listing<'a> {
     fn new(context: &'a Context, shape: Option<Shape>, bare: bool) -> Listing<'a> {
-        Listing { context, shape, bare: bare && context.format == Format::Table, printer: None, found: 0 }
+        // A list of keys is made for programs: a variable that is meant for people does not change it.
+        let bare = bare && (context.format == Format::Table || !context.format_given);
+        Listing { context, shape, bare, printer: None, found: 0, pages: context.pages() }
     }
 
     /// Prints the rows of a search page by page; how many there were.
@@ -151,12 +154,12 @@ impl<'a> Listing<'a> {
             let rows = page.rows.into_iter().map(|row| shape.flat(row)).collect();
             if self.bare {
                 let view = View { rows, look: Look::Bare, ..View::default() };
-                output::result(&view.render(self.context.format, self.context.style))?;
+                self.pages.write(&view.render(Format::Table, self.context.style))?;
                 continue;
             }
             let begun = self.begin(&shape);
             let printed = self.printer.as_mut().map(|printer| printer.rows(rows)).unwrap_or_default();
-            output::result(&(begun + &printed))?;
+            self.pages.write(&(begun + &printed))?;
         }
         self.end(client, search).await
     }
@@ -174,7 +177,7 @@ impl<'a> Listing<'a> {
 
     async fn end(mut self, client: &Client, search: &Search) -> Result<u64, CliError> {
         if self.bare {
-            return Ok(self.found);
+            return self.pages.end().map(|()| self.found);
         }
         let mut head = String::new();
         if self.printer.is_none() {
@@ -186,7 +189,7 @@ impl<'a> Listing<'a> {
             head = self.begin(&shape);
         }
         let foot = self.printer.map(Printer::foot).unwrap_or_default();
-        output::result(&(head + &foot))?;
-        Ok(self.found)
+        self.pages.write(&(head + &foot))?;
+        self.pages.end().map(|()| self.found)
     }
 }

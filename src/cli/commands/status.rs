@@ -6,8 +6,9 @@ use crate::cli::args::timeout;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, exit};
 use crate::cli::output;
-use crate::cli::print::{Format, Look, View, escape, number, text};
-use crate::model::{ClusterStatus, Configured, NodeStatus, Role, Value};
+use crate::cli::pager::height;
+use crate::cli::print::{Format, Look, View, bytes, escape, number, text};
+use crate::model::{ClusterStatus, NodeStatus, Role, Value};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,6 +77,7 @@ impl<'a> Screen<'a> {
         if !self.context.style.terminal {
             return output::result(text);
         }
+        let text = fitting(text, height());
         let up = if self.lines > 0 { format!("\u{1b}[{}A", self.lines) } else { String::new() };
         self.lines = text.lines().count();
         // Each line up to its end, and all below: no flicker as a cleared screen has. Lines are
@@ -85,21 +87,34 @@ impl<'a> Screen<'a> {
     }
 }
 
+/// As much of the text as fits above the cursor's line: what has left the screen cannot be written over.
+fn fitting(text: &str, height: Option<usize>) -> String {
+    let most = height.map_or(usize::MAX, |height| height.saturating_sub(1).max(1));
+    let all = text.lines().count();
+    let cut = all > most;
+    let kept = text.lines().take(most - usize::from(cut)).chain(cut.then_some("…"));
+    kept.map(|line| format!("{line}\n")).collect()
+}
+
 /// The cluster: a line on it all, its problems, a row a node.
 pub(crate) fn view(status: &ClusterStatus) -> View {
-    let columns = ["id", "address", "configured", "role", "state", "term", "applied", "lag", "revision", "version"];
+    let columns = ["id", "address", "role", "state", "term", "applied", "lag", "fsync p99", "disk", "free", "version"];
     View::list(&columns, status.nodes.iter().map(row).collect()).look(Look::Titled(title(status))).json(status)
 }
 
 fn title(status: &ClusterStatus) -> String {
-    let ClusterStatus { cluster, node, leader, term, revision, healthy, problems, .. } = status;
+    let ClusterStatus { cluster, node, leader, term, revision, healthy, problems, nodes, .. } = status;
     let leads = match leader {
         Some(leader) => format!("node {} leads", leader.id),
         None => "no leader".into(),
     };
     let well = if *healthy { ", all is well" } else { "" };
-    let mut title =
-        format!("cluster {cluster}, as node {node} sees it: {leads}, term {term}, revision {revision}{well}");
+    let (up, spare) = status.up_and_spare();
+    let mut title = format!(
+        "cluster {cluster}, as node {node} sees it: {leads}, term {term}, revision {revision}{well}\n\
+         {up} of {} nodes up, {spare} more may fail",
+        nodes.len(),
+    );
     for problem in problems {
         title += &format!("\n  - {}", escape(problem));
     }
@@ -114,10 +129,7 @@ fn row(node: &NodeStatus) -> Vec<Value> {
         Role::Candidate => "candidate",
         Role::Learner => "learner",
     });
-    let configured = match node.configured {
-        Configured::Master => "master",
-        Configured::Slave => "slave",
-    };
+    let size = |count: Option<u64>| count.map_or(Value::Null, |count| text(bytes(count)));
     let state = match (node.up, node.silent_ms) {
         (true, _) => "up".into(),
         (false, Some(ms)) => format!("down for {} s", ms / 1_000),
@@ -126,13 +138,14 @@ fn row(node: &NodeStatus) -> Vec<Value> {
     vec![
         number(node.id),
         text(&node.address),
-        text(configured),
         role.map_or(Value::Null, text),
         text(state),
         shown(node.term),
         shown(node.applied_index),
         shown(node.lag),
-        shown(node.revision),
+        node.fsync_p99_us.map_or(Value::Null, |us| text(format!("{:.1} ms", us as f64 / 1e3))),
+        size(node.disk_used),
+        size(node.disk_free),
         node.version.as_ref().map_or(Value::Null, text),
     ]
 }
@@ -141,7 +154,7 @@ fn row(node: &NodeStatus) -> Vec<Value> {
 mod tests {
     use super::*;
     use crate::cli::print::Style;
-    use crate::model::Leader;
+    use crate::model::{Configured, Leader};
 
     fn cluster() -> ClusterStatus {
         let up = NodeStatus {
@@ -157,6 +170,9 @@ mod tests {
             lag: Some(0),
             version: Some("0.1.0".into()),
             silent_ms: None,
+            fsync_p99_us: Some(1_240),
+            disk_used: Some(3 << 19),
+            disk_free: Some(5 << 30),
         };
         let down = NodeStatus::silent(2, up.address.clone(), Configured::Slave, Some(3_400));
         ClusterStatus {
@@ -178,14 +194,24 @@ mod tests {
         let shown = view(&cluster()).render(Format::Table, Style::default());
         let mut lines = shown.lines();
         let title = "cluster demo, as node 1 sees it: node 1 leads, term 3, revision 42";
-        assert_eq!((lines.next(), lines.next()), (Some(title), Some("  - node 2 does not answer")));
-        assert!(shown.contains("│  2 ┆ http://127.0.0.1:8080 ┆ slave      ┆        ┆ down for 3 s ┆"), "{shown}");
+        assert_eq!((lines.next(), lines.next()), (Some(title), Some("1 of 2 nodes up, 0 more may fail")));
+        assert_eq!(lines.next(), Some("  - node 2 does not answer"));
+        assert!(shown.contains("┆   0 ┆ 1.2 ms    ┆ 1.5 MiB ┆ 5.0 GiB ┆ 0.1.0   │"), "{shown}");
+        assert!(shown.contains("│  2 ┆ http://127.0.0.1:8080 ┆        ┆ down for 3 s ┆"), "{shown}");
+    }
+
+    #[test]
+    fn what_is_shown_again_and_again_fits_the_screen() {
+        assert_eq!(fitting("a\nb\nc\n", Some(4)), "a\nb\nc\n");
+        assert_eq!(fitting("a\nb\nc\n", Some(3)), "a\n…\n");
+        assert_eq!(fitting("a\nb\nc\n", Some(1)), "…\n");
+        assert_eq!(fitting("a\nb\n", None), "a\nb\n");
     }
 
     #[test]
     fn for_programs_a_status_is_the_one_of_the_node() {
         let document = view(&cluster()).render(Format::Json, Style::default());
         assert_eq!(serde_json::from_str::<ClusterStatus>(&document).unwrap(), cluster());
-        assert!(view(&cluster()).render(Format::Csv, Style::default()).starts_with("id,address,configured,role,state"));
+        assert!(view(&cluster()).render(Format::Csv, Style::default()).starts_with("id,address,role,state,term"));
     }
 }

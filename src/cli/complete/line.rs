@@ -2,19 +2,19 @@
 
 /// A line up to the cursor.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// The words before the cursor's, without their quotes.
-    pub(super) words: Vec<String>,
+    pub(crate) words: Vec<String>,
     /// The word at the cursor, without its quotes; empty after a blank.
-    pub(super) current: String,
+    pub(crate) current: String,
     /// Where in `current` the part begins that bash replaces: after the last unquoted break.
-    pub(super) kept: usize,
+    pub(crate) kept: usize,
     /// The quote that is still open.
-    pub(super) quote: Option<char>,
+    pub(crate) quote: Option<char>,
 }
 
 /// Splits `text`; unquoted characters of `breaks` divide a word for the shell, but not for us.
-pub(super) fn split(text: &str, breaks: &str) -> Line {
+pub(crate) fn split(text: &str, breaks: &str) -> Line {
     let mut line = Line::default();
     let mut in_word = false;
     let mut chars = text.chars().peekable();
@@ -53,7 +53,7 @@ pub(super) fn split(text: &str, breaks: &str) -> Line {
 }
 
 /// `text` as a word that bash reads as it stands.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_ascii() && !c.is_ascii_alphanumeric() && !"_-./,:=@%+~".contains(c) {

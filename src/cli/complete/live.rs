@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use clap::{Args as _, Command, FromArgMatches as _};
-
 use crate::cli::args::Global;
 use crate::cli::context::Context;
 use crate::client::{Client, ClientError};
@@ -35,9 +33,7 @@ impl Cluster {
     pub(super) fn of(given: &[(&str, String)]) -> Cluster {
         let wanted = given.iter().filter(|(id, _)| matches!(*id, "endpoints" | "config"));
         let words = wanted.map(|(id, value)| format!("--{id}={value}"));
-        let command = Global::augment_args(Command::new("ddb")).no_binary_name(true);
-        let matches = command.try_get_matches_from(words).ok();
-        Cluster { global: matches.and_then(|matches| Global::from_arg_matches(&matches).ok()) }
+        Cluster { global: Global::read(words).ok() }
     }
 
     fn ask<T>(&self, question: impl AsyncFnOnce(Client) -> Result<T, ClientError>) -> Option<T> {

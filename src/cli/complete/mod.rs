@@ -6,6 +6,8 @@
 //! Whatever goes wrong on the way, nothing is offered and nothing is said: nobody wants an error
 //! in the middle of a line.
 //!
+//! `ddb shell` asks as the scripts do, within its own process.
+//!
 //! It knows no command by heart: a new one is completed as soon as clap knows it.
 
 mod line;
@@ -17,4 +19,6 @@ mod shell;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use shell::{Shell, answer, script};
+pub(crate) use line::{escape, split};
+pub(crate) use offer::Candidate;
+pub(crate) use shell::{Shell, answer, candidates, script};

@@ -11,13 +11,13 @@ use crate::model::ColumnType;
 
 /// What may stand at the cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
+pub(crate) struct Candidate {
     /// The whole word.
-    pub(super) value: String,
+    pub(crate) value: String,
     /// What it means, in a few words; may be empty.
-    pub(super) help: String,
+    pub(crate) help: String,
     /// Whether the word goes on: no space follows it.
-    pub(super) open: bool,
+    pub(crate) open: bool,
 }
 
 impl Candidate {

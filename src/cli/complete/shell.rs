@@ -3,13 +3,13 @@
 use std::ffi::OsStr;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, ValueEnum};
+use clap::ValueEnum;
 
 use super::line::{Line, escape, split};
 use super::live::Cluster;
 use super::offer::{Candidate, offers};
 use super::place::Place;
-use crate::cli::args::Cli;
+use crate::cli::args::grammar;
 use crate::cli::output;
 
 /// The shells that there is completion for.
@@ -48,8 +48,9 @@ pub(crate) fn answer(shell: &OsStr) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn candidates(words: &[String], current: &str) -> Vec<Candidate> {
-    let mut root = Cli::command();
+/// What may follow `words`, those behind the program's name, and begins with `current`.
+pub(crate) fn candidates(words: &[String], current: &str) -> Vec<Candidate> {
+    let mut root = grammar();
     root.build();
     let place = Place::find(&root, words);
     offers(&place, current, &Cluster::of(&place.given))

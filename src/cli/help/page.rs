@@ -57,7 +57,7 @@ fn page(command: &Command, path: &[&str]) -> io::Result<String> {
         text += &section(heading, body);
     }
     if path.len() == 1 {
-        text.extend(["values", "filters", "consistency"].map(|name| section(name, about(name))));
+        text.extend(["values", "filters", "output", "consistency"].map(|name| section(name, about(name))));
     }
     text += &section("exit status", EXIT_CODES);
     text += &section("environment", about("environment"));

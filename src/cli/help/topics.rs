@@ -14,7 +14,7 @@ pub(crate) struct Topic {
 pub(crate) const EXIT_CODES: &str = include_str!("topics/exit-codes.txt");
 
 /// All topics.
-pub(crate) const TOPICS: [Topic; 6] = [
+pub(crate) const TOPICS: [Topic; 7] = [
     Topic { name: "exit-codes", about: "what the exit code of a command says", text: EXIT_CODES },
     Topic {
         name: "environment",
@@ -23,6 +23,7 @@ pub(crate) const TOPICS: [Topic; 6] = [
     },
     Topic { name: "filters", about: "which rows a search finds", text: include_str!("topics/filters.txt") },
     Topic { name: "values", about: "how columns are given their values", text: include_str!("topics/values.txt") },
+    Topic { name: "output", about: "how results are written, and their JSON", text: include_str!("topics/output.txt") },
     Topic { name: "config", about: "the file that describes a cluster", text: include_str!("topics/config.txt") },
     Topic {
         name: "consistency",

@@ -1,7 +1,7 @@
 //! Owns framed tables; the only place that names comfy-table.
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Row, Table};
 
 use super::view::value_text;
 use super::{Style, escape, prose};
@@ -10,8 +10,9 @@ use crate::model::Value;
 /// Below so many characters a column a table cannot be read any more.
 const NARROWEST: usize = 8;
 
-/// The rows in a frame, wrapped to the terminal; as lines where it is too narrow.
-pub(super) fn table(columns: &[String], rows: &[Vec<Value>], null: &str, style: Style) -> String {
+/// The rows in a frame that fits the terminal: long values are cut, or wrapped where they are to be
+/// `whole`; as lines where it is too narrow.
+pub(super) fn table(columns: &[String], rows: &[Vec<Value>], null: &str, whole: bool, style: Style) -> String {
     if let Some(width) = style.width
         && usize::from(width) < columns.len() * NARROWEST
         && !rows.is_empty()
@@ -31,7 +32,11 @@ pub(super) fn table(columns: &[String], rows: &[Vec<Value>], null: &str, style: 
     };
     table.set_header(columns.iter().map(|column| Cell::new(column).add_attribute(Attribute::Bold)));
     for row in rows {
-        table.add_row(row.iter().map(|value| cell(value, null)));
+        let mut row = Row::from(row.iter().map(|value| cell(value, null)));
+        if !whole && style.width.is_some() {
+            row.max_height(1);
+        }
+        table.add_row(row);
     }
     table.lines().map(|line| line + "\n").collect()
 }

@@ -9,6 +9,8 @@ pub(crate) struct Printer {
     style: Style,
     columns: Vec<String>,
     null: &'static str,
+    /// Whether a framed table shows long values whole, on several lines.
+    whole: bool,
     /// How many rows went by.
     count: u64,
     /// The rows of a framed table.
@@ -18,13 +20,13 @@ pub(crate) struct Printer {
 impl Printer {
     /// A printer of rows with these columns.
     pub(crate) fn new(format: Format, style: Style, columns: Vec<String>) -> Printer {
-        Printer { format, style, columns, null: "NULL", count: 0, kept: Vec::new() }
+        Printer { format, style, columns, null: "NULL", whole: false, count: 0, kept: Vec::new() }
     }
 
-    /// The same with another word for null in what people read.
+    /// The same for what the program itself tells: what is null stays empty, and nothing is cut.
     #[must_use]
-    pub(crate) fn null(self, null: &'static str) -> Printer {
-        Printer { null, ..self }
+    pub(crate) fn own(self) -> Printer {
+        Printer { null: "", whole: true, ..self }
     }
 
     /// What stands before the first row.
@@ -57,7 +59,7 @@ impl Printer {
     /// What stands after the last row.
     pub(crate) fn foot(self) -> String {
         match self.format {
-            Format::Table => framed::table(&self.columns, &self.kept, self.null, self.style),
+            Format::Table => framed::table(&self.columns, &self.kept, self.null, self.whole, self.style),
             Format::Json if self.count == 0 => "[]\n".into(),
             Format::Json => "\n]\n".into(),
             _ => String::new(),

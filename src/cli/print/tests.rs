@@ -156,3 +156,29 @@ fn colour_comes_only_where_it_is_asked_for() {
     assert!(out.contains("\u{1b}[1m") && out.contains("\u{1b}[2m"), "{out:?}");
     assert!(!people().render(Format::Json, color).contains('\u{1b}'));
 }
+
+#[test]
+fn sizes_have_a_unit_that_fits() {
+    for (count, shown) in [(0, "0.0 B"), (1_536, "1.5 KiB"), (64 << 20, "64.0 MiB"), (5 << 40, "5120.0 GiB")] {
+        assert_eq!(bytes(count), shown);
+    }
+}
+
+#[test]
+fn a_table_is_as_wide_as_the_terminal_and_shows_where_it_cut() {
+    let rows = vec![vec![text("1"), text("a long name that goes on and on"), text("日本語"), Value::Null]];
+    let view = View::list(&["row_id", "name", "city", "bio"], rows);
+    let shown = |width| view.render(Format::Table, Style { terminal: true, width: Some(width), color: false });
+    let wanted = "\
+┌────────┬────────────────────┬────────┬──────┐
+│ row_id ┆ name               ┆ city   ┆ bio  │
+╞════════╪════════════════════╪════════╪══════╡
+│ 1      ┆ a long name that…  ┆ 日本語 ┆ NULL │
+└────────┴────────────────────┴────────┴──────┘
+";
+    assert_eq!(shown(47), wanted);
+    assert!(shown(30).starts_with("row_id = 1\n  name = a long name that goes on and on\n"), "{}", shown(30));
+    let whole = view.clone().look(Look::Titled("a title".into()));
+    let shown = whole.render(Format::Table, Style { terminal: true, width: Some(47), color: false });
+    assert!(shown.contains("goes on and") && !shown.contains('…'), "{shown}");
+}

@@ -28,6 +28,8 @@ pub(crate) enum Look {
     Titled(String),
     /// The bare values, a row a line.
     Bare,
+    /// These lines instead of the rows, escaped already.
+    Text(String),
     /// A sentence instead of the rows.
     Sentence(String),
 }
@@ -65,6 +67,7 @@ impl View {
         if format == Format::Table {
             match &self.look {
                 Look::Sentence(sentence) => return format!("{}\n", escape(sentence)),
+                Look::Text(lines) => return lines.clone(),
                 Look::Bare => return self.rows.iter().map(|row| bare(row)).collect(),
                 Look::Titled(title) => return format!("{title}\n{}", self.print(format, style)),
                 Look::Framed => {}
@@ -75,8 +78,10 @@ impl View {
     }
 
     fn print(&self, format: Format, style: Style) -> String {
-        let null = if matches!(self.look, Look::Titled(_)) { "" } else { "NULL" };
-        let mut printer = Printer::new(format, style, self.columns.clone()).null(null);
+        let mut printer = Printer::new(format, style, self.columns.clone());
+        if matches!(self.look, Look::Titled(_)) {
+            printer = printer.own();
+        }
         let mut out = printer.head();
         out.push_str(&printer.rows(self.rows.clone()));
         out.push_str(&printer.foot());
@@ -105,6 +110,18 @@ pub(super) fn value_text(value: &Value) -> String {
 /// A number as a value.
 pub(crate) fn number(number: u64) -> Value {
     i64::try_from(number).map_or_else(|_| Value::Text(number.to_string()), Value::Int)
+}
+
+/// A number of bytes, with a unit that fits.
+pub(crate) fn bytes(count: u64) -> String {
+    let mut value = count as f64;
+    for unit in ["B", "KiB", "MiB"] {
+        if value < 1024.0 {
+            return format!("{value:.1} {unit}");
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.1} GiB")
 }
 
 /// A text as a value.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::types::{Entry, LogId, Vote};
+use super::super::vitals::Pace;
 use super::format::{damaged, unseal};
 use crate::disk::File;
 
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     pub(super) unsynced: AtomicU64,
     /// The disk has no room for what waits.
     pub(super) full: AtomicBool,
+    /// How long its syncs take.
+    pub(super) pace: Pace,
 }
 
 #[derive(Default)]
@@ -139,7 +142,8 @@ impl Places {
 impl Shared {
     pub(super) fn new(group: u64, state: State, places: Places) -> Shared {
         let (state, places) = (Mutex::new(state), Mutex::new(places));
-        Shared { group, state, places, unsynced: AtomicU64::new(0), full: AtomicBool::new(false) }
+        let (unsynced, full) = (AtomicU64::new(0), AtomicBool::new(false));
+        Shared { group, state, places, unsynced, full, pace: Pace::default() }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

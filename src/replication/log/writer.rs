@@ -113,6 +113,7 @@ impl Writer {
         let started = Instant::now();
         let result = self.commit(&mut jobs, committed);
         metrics::histogram!("ddb_fsync_seconds").record(started.elapsed().as_secs_f64());
+        self.shared.pace.note(started.elapsed());
         if let Err(e) = &result {
             tracing::error!("the log cannot be written, this node stops taking part: {e}");
         }

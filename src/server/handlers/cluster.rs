@@ -7,8 +7,8 @@ use warp::reply::Response;
 use super::super::dispatch::App;
 use super::super::request::Ask;
 use super::super::{meter, reply};
-use crate::model::Failure;
-use crate::replication::Check;
+use crate::model::{Failure, NodeVersion};
+use crate::replication::{Check, now_ms};
 
 /// `GET /v1/status`.
 pub(in super::super) async fn status(app: &App) -> Result<Response, Failure> {
@@ -43,7 +43,8 @@ fn is_verbose(ask: &Ask) -> bool {
 
 /// `GET /version`.
 pub(in super::super) fn version() -> Result<Response, Failure> {
-    reply::encoded(200, &serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "name": "ddb" }))
+    let (version, name) = (env!("CARGO_PKG_VERSION").into(), "ddb".into());
+    reply::encoded(200, &NodeVersion { version, name, time_ms: Some(now_ms()) })
 }
 
 /// `GET /metrics`.
