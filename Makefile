@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 BINARY ?= $(or $(CARGO_TARGET_DIR),target)/release/ddb
 INSTALL ?= install
 
-.PHONY: verify fmt lint test doc fix demo generate install deb
+.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb
 
 verify: fmt lint test doc
 
@@ -32,6 +32,18 @@ demo:
 # The man pages, made from the grammar of the commands; a test compares them.
 generate:
 	$(CARGO) run --quiet --locked -- generate man
+
+# The HTTP API of a real cluster, tried with what /openapi.json allows and forbids; needs pip.
+FUZZ_SECONDS ?= 120
+fuzz-api:
+	$(CARGO) build --release --locked
+	contrib/fuzz/run "$(abspath $(BINARY))" $(FUZZ_SECONDS)
+
+# All flights out of New York in 2013 through three nodes and back, and SQLite's answers; needs pip.
+FLIGHTS ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/flights
+flights:
+	contrib/flights/fetch "$(FLIGHTS)"
+	DDB_FLIGHTS="$(FLIGHTS)" $(CARGO) test --release --locked --test flights -- --ignored --nocapture
 
 share = $(DESTDIR)$(PREFIX)/share
 

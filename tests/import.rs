@@ -250,3 +250,104 @@ async fn a_hundred_megabytes_go_through_a_node_in_flat_memory() {
     assert!(grown < 128 << 20, "the node grew by {} MiB", grown >> 20);
     assert_eq!(rows(&cluster, "t").await, 1000);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_lines_are_left_out_and_told_up_to_the_number_that_may_be() {
+    let cluster = Cluster::start(3).await;
+    table(&cluster, "t", &["id:int", "n:int"]).await;
+    // Not JSON, no such column, not of the type, there already: each in a batch of its own and together.
+    let bad = |n: u64| match n {
+        7 => Some("{".to_string()),
+        8 => Some("{\"id\":8,\"m\":1}".into()),
+        9 | 120 | 450 => Some(format!("{{\"id\":{n},\"n\":\"x\"}}")),
+        300 => Some("{\"id\":1,\"n\":2}".into()),
+        _ => None,
+    };
+    let lines = (1..=500).map(|n| bad(n).unwrap_or_else(|| format!("{{\"id\":{n},\"n\":{n}}}")) + "\n");
+    let lines: String = lines.collect();
+    const JSONL: &str = "application/x-ndjson";
+
+    let refused = import(&cluster, 1, "t/import?max_errors=5", JSONL, lines.clone()).await.expect(422);
+    let message = refused.json["error"]["message"].as_str().expect("a message");
+    assert!(message.starts_with("line 450: ") && message.contains("; lines from 4"), "{message}");
+    let hint = refused.json["error"]["hint"].as_str().expect("a hint");
+    assert!(hint.ends_with("5 bad lines before it were left out: 7, 8, 9, 120, 300"), "{hint}");
+    assert_eq!(refused.json["rows"], rows(&cluster, "t").await);
+    cluster.request(1, "DELETE", "/v1/tables/t", None).await.expect(200);
+    table(&cluster, "t", &["id:int", "n:int"]).await;
+
+    // The same request again under its key, on another node, has the same answer.
+    let mut answers = Vec::new();
+    for node in [2, 3] {
+        let url = cluster.url(node, "/v1/tables/t/import?max_errors=6");
+        let request = cluster.http.post(url).header("idempotency-key", "k").body(lines.clone());
+        answers.push(request.send().await.expect("an answer").text().await.expect("a body"));
+    }
+    assert_eq!(answers[0], answers[1]);
+    let done: Value = serde_json::from_str(&answers[0]).expect("an object");
+    assert_eq!((&done["inserted"], rows(&cluster, "t").await), (&json!(494), 494), "{done}");
+    let told: Vec<_> =
+        done["rejected"].as_array().expect("lines").iter().map(|bad| (&bad["line"], &bad["code"])).collect();
+    let wanted = [
+        (7, "bad_line"),
+        (8, "unknown_column"),
+        (9, "type_mismatch"),
+        (120, "type_mismatch"),
+        (300, "row_exists"),
+        (450, "type_mismatch"),
+    ];
+    let wanted: Vec<_> = wanted.map(|(line, code)| (json!(line), json!(code))).to_vec();
+    assert_eq!(told, wanted.iter().map(|(line, code)| (line, code)).collect::<Vec<_>>());
+
+    table(&cluster, "u", &["id:int", "n:int"]).await;
+    let done = ddb(&cluster, &["import", "u", "-", "--max-errors", "6", "-o", "json"], lines.clone()).success();
+    let done =
+        done.stderr(predicate::str::contains("line 120 left out: ").and(predicate::str::contains("line 7 left")));
+    assert!(stdout(&done).contains("\"rejected\":6"), "{}", stdout(&done));
+    ddb(&cluster, &["import", "u", "-", "--max-errors", "2000"], lines).code(2);
+    let refused = import(&cluster, 1, "t/import?max_errors=3", "text/csv", "id,nothing\n1,2\n").await.expect(422);
+    assert!(refused.text.contains("line 1: "), "a header is no line to be left out: {}", refused.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_import_goes_on_and_finds_what_differs() {
+    let cluster = Cluster::start(3).await;
+    table(&cluster, "t", &["n", "pad:text"]).await;
+    const ROWS: u64 = 40_000;
+    let path = cluster.path().join("rows.csv");
+    let lines: String = (1..=ROWS).map(|n| format!("{n},{:0200}\n", n)).collect();
+    std::fs::write(&path, format!("n,pad\n{lines}")).expect("a file");
+    let path = path.to_str().expect("a path");
+    let again = ["import", "t", path, "--generate-ids=a", "--resume", "-o", "json"];
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_ddb"))
+        .args(again)
+        .env("DDB_ENDPOINTS", cluster.endpoints())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("ddb starts");
+    eventually("the import is under way", async || {
+        let answer = cluster.get(2, "/v1/tables/t?level=stale").await;
+        (answer.json["rows"].as_u64()? > ROWS / 10).then_some(())
+    })
+    .await;
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    let done = ddb(&cluster, &again, "").success();
+    let done: Value = serde_json::from_str(&stdout(&done)).expect("an object");
+    assert_eq!(done["rows"], ROWS, "{done}");
+    assert!(done["skipped"].as_u64().expect("a count") > ROWS / 10 && done["inserted"].as_u64() > Some(0), "{done}");
+    assert_eq!(rows(&cluster, "t").await, ROWS);
+    let out = stdout(&ddb(&cluster, &["export", "t", "-o", "csv"], "").success());
+    let wanted: String = lines.lines().zip(2..).map(|(line, number)| format!("a{number:010},{line}\n")).collect();
+    assert!(out == format!("row_id,n,pad\n{wanted}"), "what came out is not what went in");
+
+    // What is there as it should be goes not through the log, and what is not is told.
+    let before = cluster.get(1, "/v1/status").await.json["revision"].clone();
+    ddb(&cluster, &again, "").success().stdout(predicate::str::contains(format!("\"skipped\":{ROWS}")));
+    assert_eq!(cluster.get(1, "/v1/status").await.json["revision"], before);
+    ddb(&cluster, &["update", "t", "a0000030000", "n=x"], "").success();
+    let differs = "line 30000: row \"a0000030000\" is in table \"t\" with other values";
+    ddb(&cluster, &["import", "t", path, "--generate-ids=a", "--resume"], "")
+        .code(5)
+        .stderr(predicate::str::contains(differs));
+}

@@ -25,7 +25,7 @@ fn below(room: &str) -> &'static [&'static str] {
 }
 
 /// Libraries that only some rooms may name.
-const LIBRARIES: [(&str, &[&str]); 10] = [
+const LIBRARIES: [(&str, &[&str]); 12] = [
     ("warp", &["server"]),
     ("openraft", &["replication"]),
     ("redb", &["store"]),
@@ -33,6 +33,7 @@ const LIBRARIES: [(&str, &[&str]); 10] = [
     ("clap", &["cli"]),
     ("comfy_table", &["cli"]),
     ("rustyline", &["cli"]),
+    ("indicatif", &["cli"]),
     ("anyhow", &["cli"]),
     ("reqwest", &["client"]),
     ("tokio", &["replication", "server", "client", "cli"]),

@@ -16,9 +16,9 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// What came of an attempt.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum End<T> {
     /// The node did what was asked.
-    Done(Answer),
+    Done(T),
     /// The node refused.
     Refused(Failure),
     /// There was no connection: nothing was sent.
@@ -28,10 +28,22 @@ pub(super) enum End {
 }
 
 /// Sends `request` to `endpoint`, which has `left` of the deadline to answer.
-pub(super) async fn attempt(http: &reqwest::Client, request: &Request, endpoint: &Endpoint, left: Duration) -> End {
-    match send(http, request, endpoint, left).await {
-        Ok(response) => whole(response).await,
-        Err(end) => end,
+pub(super) async fn attempt(
+    http: &reqwest::Client,
+    request: &Request,
+    endpoint: &Endpoint,
+    left: Duration,
+) -> End<Answer> {
+    let response = match open(http, request, endpoint, left).await {
+        End::Done(response) => response,
+        End::Refused(failure) => return End::Refused(failure),
+        End::NotSent(reason) => return End::NotSent(reason),
+        End::Lost(reason) => return End::Lost(reason),
+    };
+    let status = response.status().as_u16();
+    match response.bytes().await {
+        Ok(body) => End::Done(Answer { status, body }),
+        Err(error) => End::Lost(reason(&error)),
     }
 }
 
@@ -41,17 +53,7 @@ pub(super) async fn open(
     request: &Request,
     endpoint: &Endpoint,
     left: Duration,
-) -> Result<reqwest::Response, End> {
-    let response = send(http, request, endpoint, left).await?;
-    if response.status().is_success() { Ok(response) } else { Err(whole(response).await) }
-}
-
-async fn send(
-    http: &reqwest::Client,
-    request: &Request,
-    endpoint: &Endpoint,
-    left: Duration,
-) -> Result<reqwest::Response, End> {
+) -> End<reqwest::Response> {
     let timeout = (left - MARGIN.min(left / 10)).min(LONGEST);
     let url = request.url(endpoint.as_str(), &format_duration(timeout));
     let mut builder = http.request(request.method.clone(), url);
@@ -59,32 +61,26 @@ async fn send(
         builder = builder.header(*name, value);
     }
     match builder.body(request.body.clone()).send().await {
-        Ok(response) => Ok(response),
-        Err(error) if error.is_connect() || error.is_builder() => Err(End::NotSent(reason(&error))),
-        Err(error) => Err(End::Lost(reason(&error))),
-    }
-}
-
-/// The whole answer, judged.
-async fn whole(response: reqwest::Response) -> End {
-    let status = response.status().as_u16();
-    match response.bytes().await {
-        Ok(body) => judge(Answer { status, body }),
+        Ok(response) if response.status().is_success() => End::Done(response),
+        Ok(response) => refused(response).await,
+        Err(error) if error.is_connect() || error.is_builder() => End::NotSent(reason(&error)),
         Err(error) => End::Lost(reason(&error)),
     }
 }
 
-/// Tells an answer from a refusal, and both from what no node of ours says.
-fn judge(answer: Answer) -> End {
-    if (200..300).contains(&answer.status) {
-        return End::Done(answer);
-    }
-    if let Some(failure) = decode_failure(&answer.body) {
+/// Tells a refusal from what no node of ours says.
+async fn refused(response: reqwest::Response) -> End<reqwest::Response> {
+    let status = response.status().as_u16();
+    let body = match response.bytes().await {
+        Ok(body) => body,
+        Err(error) => return End::Lost(reason(&error)),
+    };
+    if let Some(failure) = decode_failure(&body) {
         return End::Refused(failure);
     }
-    let why = format!("answered {}, but not as a ddb node", answer.status);
+    let why = format!("answered {status}, but not as a ddb node");
     // A gateway that fails may have passed the request on; what else answers knows nothing of it.
-    if answer.status >= 500 { End::Lost(why) } else { End::NotSent(why) }
+    if status >= 500 { End::Lost(why) } else { End::NotSent(why) }
 }
 
 /// The innermost cause, which is the one that tells: `Connection refused (os error 111)`.

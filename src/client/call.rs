@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until};
 
-use super::attempt::{End, attempt};
+use super::attempt::{End, attempt, open};
 use super::error::{ClientError, Tried};
 use super::request::{Answer, Request};
 use super::{Client, Endpoint};
@@ -37,6 +37,26 @@ struct Account {
 impl Client {
     /// Sends `request` until a node answers it for good or the deadline passes.
     pub(super) async fn call(&self, request: &Request) -> Result<Answer, ClientError> {
+        self.each(request.write, async |endpoint, left| attempt(&self.http, request, endpoint, left).await).await
+    }
+
+    /// The same for an answer that is read as it arrives: the deadline is that of its beginning.
+    pub(super) async fn begin(&self, request: &Request) -> Result<(reqwest::Response, Endpoint), ClientError> {
+        let open = async |endpoint: &Endpoint, left| match open(&self.http, request, endpoint, left).await {
+            End::Done(response) => End::Done((response, endpoint.clone())),
+            End::Refused(failure) => End::Refused(failure),
+            End::NotSent(reason) => End::NotSent(reason),
+            End::Lost(reason) => End::Lost(reason),
+        };
+        self.each(request.write, open).await
+    }
+
+    /// Attempts something at one endpoint after the other until it is done, refused for good, or late.
+    async fn each<T>(
+        &self,
+        write: bool,
+        attempt: impl AsyncFn(&Endpoint, Duration) -> End<T>,
+    ) -> Result<T, ClientError> {
         let mut account = Account::default();
         let mut running = FuturesUnordered::new();
         let mut turns = self.turns();
@@ -47,10 +67,10 @@ impl Client {
                 biased;
                 Some((index, end)) = running.next(), if !running.is_empty() => {
                     turns.free(index);
-                    match account.take(&self.endpoints[index], end, request.write) {
+                    match account.take(&self.endpoints[index], end, write) {
                         Some(result) => {
                             self.first.store(index, Ordering::Relaxed);
-                            return result.map_err(|failure| account.failed(failure, request.write));
+                            return result.map_err(|failure| account.failed(failure, write));
                         }
                         None if turns.all_had_one() && running.is_empty() && !account.sent => {
                             return Err(ClientError::Unreachable(account.tried));
@@ -63,14 +83,15 @@ impl Client {
                     }
                 }
                 () = sleep_until(self.deadline) => {
-                    account.note_silent(self, &turns, request.write);
-                    return Err(account.verdict(request.write, self.timeout));
+                    account.note_silent(self, &turns, write);
+                    return Err(account.verdict(write, self.timeout));
                 }
                 () = sleep_until(start_at), if turns.any_free() => {
                     let index = turns.take();
                     let left = self.deadline.saturating_duration_since(Instant::now());
                     let endpoint = &self.endpoints[index];
-                    running.push(async move { (index, attempt(&self.http, request, endpoint, left).await) });
+                    let attempt = &attempt;
+                    running.push(async move { (index, attempt(endpoint, left).await) });
                     start_at = Instant::now() + self.patience;
                 }
             }
@@ -118,7 +139,7 @@ impl Turns {
 
 impl Account {
     /// Takes in what came of an attempt; the result if that is the end of it.
-    fn take(&mut self, endpoint: &Endpoint, end: End, write: bool) -> Option<Result<Answer, Failure>> {
+    fn take<T>(&mut self, endpoint: &Endpoint, end: End<T>, write: bool) -> Option<Result<T, Failure>> {
         match end {
             End::Done(answer) => return Some(Ok(answer)),
             End::Refused(failure) if !failure.retryable => return Some(Err(failure)),

@@ -1,13 +1,11 @@
-//! Owns answers that are read as they arrive, from the first node that gives one: exports, and SQL.
+//! Owns answers that are read as they arrive, and exports: a table as a stream of lines.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 
-use super::attempt::{End, open};
-use super::error::{ClientError, Tried};
+use super::error::ClientError;
 use super::request::Request;
 use super::{Client, Endpoint};
 use crate::model::{Code, Failure};
@@ -15,9 +13,6 @@ use crate::protocol::{LineFormat, table_path};
 
 /// How long a stream may go without a byte.
 const PROGRESS: Duration = Duration::from_secs(30);
-
-/// The pause after every endpoint has been tried.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A table on its way.
 pub struct Export(Stream);
@@ -40,45 +35,13 @@ impl Client {
         for filter in filters {
             request = request.param("filter", filter);
         }
-        self.begin(&request, "the export", 2).await.map(Export)
+        self.stream(&request, "the export").await.map(Export)
     }
 
-    /// Sends a request whose answer, called `what`, is read as it arrives. One node gets one part in `parts` of
-    /// the time there is to begin with it, then the next is asked.
-    pub(super) async fn begin(&self, request: &Request, what: &'static str, parts: u32) -> Result<Stream, ClientError> {
-        let mut last: Option<Failure> = None;
-        loop {
-            let mut tried = Vec::new();
-            let mut sent = false;
-            let first = self.first.load(Ordering::Relaxed);
-            for endpoint in self.endpoints.iter().cycle().skip(first).take(self.endpoints.len()) {
-                let left = self.deadline.saturating_duration_since(Instant::now());
-                let turn = left / parts;
-                let reason = match timeout(turn, open(&self.http, request, endpoint, turn)).await {
-                    Ok(Ok(response)) => return Ok(Stream { response, endpoint: endpoint.clone(), what }),
-                    Ok(Err(End::Refused(failure))) if !failure.retryable => return Err(failed(failure, tried)),
-                    Ok(Err(End::Refused(failure))) => last.insert(failure).message.clone(),
-                    Ok(Err(End::NotSent(reason))) => {
-                        tried.push(Tried { endpoint: endpoint.clone(), reason });
-                        continue;
-                    }
-                    Ok(Err(End::Lost(reason))) => reason,
-                    Ok(Err(End::Done(_))) | Err(_) => "no answer in time".into(),
-                };
-                sent = true;
-                tried.push(Tried { endpoint: endpoint.clone(), reason });
-            }
-            if !sent {
-                return Err(ClientError::Unreachable(tried));
-            }
-            let next = Instant::now() + PAUSE;
-            if next >= self.deadline {
-                let time = self.timeout.as_secs_f64();
-                let silent = || Failure::new(Code::Timeout, format!("no answer within {time} s"));
-                return Err(failed(last.unwrap_or_else(silent), tried));
-            }
-            sleep_until(next).await;
-        }
+    /// Sends a request whose answer, called `what`, is read as it arrives.
+    pub(super) async fn stream(&self, request: &Request, what: &'static str) -> Result<Stream, ClientError> {
+        let (response, endpoint) = self.begin(request).await?;
+        Ok(Stream { response, endpoint, what })
     }
 }
 
@@ -97,7 +60,8 @@ impl Stream {
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         let broke = |reason: String| {
             let message = format!("{} from {} broke off before its end: {reason}", self.what, self.endpoint);
-            Err(failed(Failure::new(Code::Internal, message).hint("what has come is a part; ask again"), Vec::new()))
+            let failure = Failure::new(Code::Internal, message).hint("what has come is a part; ask again");
+            Err(ClientError::from(failure))
         };
         match timeout(PROGRESS, self.response.chunk()).await {
             Ok(Ok(bytes)) => Ok(bytes),
@@ -105,8 +69,4 @@ impl Stream {
             Err(_) => broke("nothing came for 30 s".into()),
         }
     }
-}
-
-pub(super) fn failed(failure: Failure, tried: Vec<Tried>) -> ClientError {
-    ClientError::Failed { failure, write: false, tried }
 }

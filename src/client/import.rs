@@ -34,6 +34,10 @@ pub struct Import {
     pub on_conflict: OnConflict,
     /// The column that is the row id, where it is not `id` or `row_id`.
     pub id: Option<String>,
+    /// What ids begin with that rows without one are given, if they are given any.
+    pub generate_ids: Option<String>,
+    /// How many bad lines may be left out.
+    pub max_errors: usize,
     /// Whether to check only.
     pub dry_run: bool,
 }
@@ -51,6 +55,12 @@ impl Client {
             .param("first_line", &piece.first_line.to_string());
         if let Some(id) = &import.id {
             request = request.param("id", id);
+        }
+        if let Some(prefix) = &import.generate_ids {
+            request = request.param("generate_ids", prefix);
+        }
+        if import.max_errors > 0 {
+            request = request.param("max_errors", &import.max_errors.to_string());
         }
         if import.dry_run {
             request = request.param("dry_run", "true");

@@ -4,7 +4,7 @@ use reqwest::Method;
 
 use super::Client;
 use super::error::ClientError;
-use super::export::{Stream, failed};
+use super::export::Stream;
 use super::request::Request;
 use crate::model::{Code, Failure, SqlQuery, Value};
 use crate::protocol::{SqlLine, decode_sql_line, encode_sql};
@@ -33,7 +33,7 @@ impl Client {
             // A query may take all the time there is: it is not to be wasted on a node that is silent.
             self.call(&Request::read(Method::GET, "/livez")).await?;
         }
-        let stream = self.begin(&request, "the answer", 1).await?;
+        let stream = self.patient(self.timeout).stream(&request, "the answer").await?;
         let mut answer = SqlAnswer { stream, held: Vec::new(), columns: Vec::new(), rows: Vec::new(), ended: false };
         while answer.columns.is_empty() && !answer.ended {
             answer.take().await?;
@@ -61,17 +61,17 @@ impl SqlAnswer {
     async fn take(&mut self) -> Result<(), ClientError> {
         let Some(bytes) = self.stream.next().await? else {
             let message = "the answer ended before its last line";
-            return Err(failed(Failure::new(Code::Internal, message).hint("ask again"), Vec::new()));
+            return Err(ClientError::from(Failure::new(Code::Internal, message).hint("ask again")));
         };
         self.held.extend_from_slice(&bytes);
         let whole = self.held.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let lines: Vec<u8> = self.held.drain(..whole).collect();
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            match decode_sql_line(line).map_err(|failure| failed(failure, Vec::new()))? {
+            match decode_sql_line(line).map_err(ClientError::from)? {
                 SqlLine::Columns(columns) => self.columns = columns,
                 SqlLine::Row(row) => self.rows.push(row),
                 SqlLine::End => self.ended = true,
-                SqlLine::Failed(failure) => return Err(failed(failure, Vec::new())),
+                SqlLine::Failed(failure) => return Err(failure.into()),
             }
         }
         Ok(())

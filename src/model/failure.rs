@@ -158,6 +158,12 @@ impl Failure {
         self
     }
 
+    /// The line of an import that it is said of, and the reason alone.
+    pub fn line(&self) -> Option<(u64, &str)> {
+        let (line, reason) = self.message.strip_prefix("line ")?.split_once(": ")?;
+        Some((line.parse().ok()?, reason))
+    }
+
     /// A fault of the server's own; what became of a write is unknown.
     pub fn internal(message: impl Into<String>) -> Failure {
         Failure::new(Code::Internal, message).unknown()

@@ -36,12 +36,21 @@ pub enum OnConflict {
     Skip,
     /// It is replaced whole: columns left out become null.
     Replace,
+    /// It stays where it is the same, else it is refused (`row_exists`): an import goes on where another broke off.
+    Same,
 }
 
 impl OnConflict {
     /// All ways with their names.
-    pub const NAMES: [(&'static str, OnConflict); 3] =
-        [("error", OnConflict::Error), ("skip", OnConflict::Skip), ("replace", OnConflict::Replace)];
+    pub const NAMES: [(&'static str, OnConflict); 4] = [
+        ("error", OnConflict::Error),
+        ("skip", OnConflict::Skip),
+        ("replace", OnConflict::Replace),
+        ("same", OnConflict::Same),
+    ];
+
+    /// What there is, for messages.
+    pub const HINT: &'static str = "it is error, skip, replace or same";
 
     /// The way's name.
     pub fn as_str(self) -> &'static str {

@@ -37,7 +37,7 @@ impl Written {
     }
 }
 
-/// The answer to an import: `{"table","rows","inserted","replaced","skipped","revision"}`.
+/// The answer to an import: `{"table","rows","inserted","replaced","skipped","rejected","revision"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Imported {
     /// The table's name.
@@ -50,15 +50,37 @@ pub struct Imported {
     pub replaced: u64,
     /// How many were there and were left as they are.
     pub skipped: u64,
+    /// The lines that were left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<BadLine>,
     /// The revision of the last of them.
     pub revision: u64,
 }
 
+/// A line of an import that was left out: `{"line","code","message"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadLine {
+    /// Its number.
+    pub line: u64,
+    /// The code of what is wrong with it.
+    pub code: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl BadLine {
+    /// The line that a failure is said of, if it is said of one.
+    pub fn of(failure: &Failure) -> Option<BadLine> {
+        let (line, reason) = failure.line()?;
+        Some(BadLine { line, code: failure.code.as_str().into(), message: reason.into() })
+    }
+}
+
 impl Imported {
     /// The answer for an import that did so much.
-    pub fn new(table: &str, counts: Counts, revision: u64) -> Imported {
+    pub fn new(table: &str, counts: Counts, rejected: Vec<BadLine>, revision: u64) -> Imported {
         let Counts { inserted, replaced, skipped } = counts;
-        Imported { table: table.into(), rows: counts.rows(), inserted, replaced, skipped, revision }
+        Imported { table: table.into(), rows: counts.rows(), inserted, replaced, skipped, rejected, revision }
     }
 }
 

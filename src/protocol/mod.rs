@@ -22,7 +22,7 @@ mod sql;
 mod transaction;
 mod words;
 
-pub use answer::{Changed, CreatedTable, Imported, TableInfo, TableList, Written, decode};
+pub use answer::{BadLine, Changed, CreatedTable, Imported, TableInfo, TableList, Written, decode};
 pub use cursor::{decode_cursor, decode_ordered_cursor, encode_cursor, encode_ordered_cursor};
 pub use error::{decode_failure, encode_failure};
 pub use key::idempotency_key;

@@ -20,7 +20,7 @@ use super::meter::Meter;
 use super::params::Params;
 use super::request::{Ask, check_headers, check_host};
 use super::routes::{BodyKind, Endpoint, Found, Route, find};
-use super::{Limits, reply};
+use super::{Limits, openapi, reply};
 use crate::model::{Code, Failure, PutMode, check_name, check_row_id, excerpt};
 use crate::protocol::{
     decode_segment, parse_create_table, parse_create_table_v0, parse_delete, parse_insert, parse_update,
@@ -203,6 +203,7 @@ impl App {
             Endpoint::Readyz => cluster::readyz(self, ask),
             Endpoint::Version => cluster::version(),
             Endpoint::Metrics => cluster::metrics(),
+            Endpoint::OpenApi => openapi::answer(),
             Endpoint::Root => cluster::root(self),
             Endpoint::Peer => peer::connect(self, ask),
         }
@@ -235,7 +236,7 @@ async fn shielded(answer: impl Future<Output = Result<Response, Failure>>) -> Re
 
 fn no_such_path(path: &str) -> Failure {
     let shown = excerpt(path, 80);
-    Failure::new(Code::NotFound, format!("there is nothing at {shown}")).hint("the API begins at /v1/tables")
+    Failure::new(Code::NotFound, format!("there is nothing at {shown}")).hint("the API is described at /openapi.json")
 }
 
 /// One request that was let in.

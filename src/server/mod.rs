@@ -17,6 +17,7 @@ mod handlers;
 mod limits;
 mod listen;
 mod meter;
+mod openapi;
 mod params;
 mod reply;
 mod request;

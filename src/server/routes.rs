@@ -35,6 +35,7 @@ pub(super) enum Endpoint {
     Readyz,
     Version,
     Metrics,
+    OpenApi,
     Root,
     Peer,
 }
@@ -71,7 +72,7 @@ const ROW: &str = "/v1/tables/{table}/rows/{id}";
 const ROWS: &str = "/v1/tables/{table}/rows";
 const CHANGE_PARAMS: &[&str] = &["filter", "all", "dry_run"];
 const IMPORT: &str = "/v1/tables/{table}/import";
-const IMPORT_PARAMS: &[&str] = &["format", "on_conflict", "id", "first_line", "dry_run"];
+const IMPORT_PARAMS: &[&str] = &["format", "on_conflict", "id", "generate_ids", "max_errors", "first_line", "dry_run"];
 const TABLE: &str = "/v1/tables/{table}";
 
 const fn get(endpoint: Endpoint, path: &'static str, params: &'static [&'static str]) -> Route {
@@ -83,7 +84,7 @@ const fn write(endpoint: Endpoint, method: &'static str, path: &'static str, bod
 }
 
 /// Every route, the busiest first; in the order of `Endpoint`.
-pub(super) static ROUTES: [Route; 32] = [
+pub(super) static ROUTES: [Route; 33] = [
     get(Endpoint::GetRow, ROW, &[]),
     write(Endpoint::PutRow, "PUT", ROW, BodyKind::Json),
     write(Endpoint::PatchRow, "PATCH", ROW, BodyKind::Json),
@@ -114,6 +115,7 @@ pub(super) static ROUTES: [Route; 32] = [
     get(Endpoint::Readyz, "/readyz", &["verbose"]),
     get(Endpoint::Version, "/version", &[]),
     get(Endpoint::Metrics, "/metrics", &[]),
+    get(Endpoint::OpenApi, "/openapi.json", &[]),
     get(Endpoint::Root, "/", &[]),
     get(Endpoint::Peer, "/peer", &[]),
 ];

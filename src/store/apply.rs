@@ -173,10 +173,18 @@ impl Step<'_, '_> {
             let at_line = |failure: Failure| failure.at_line(row.line);
             let key = RowKey::new(&table, &row.row_id).map_err(at_line)?;
             let old = self.row(&keys::row(table.id, &key))?;
-            match (&old, way) {
+            let before = old.map(|old| old.values(&table));
+            match (&before, way) {
                 (None, _) => counts.inserted += 1,
                 (Some(_), OnConflict::Replace) => counts.replaced += 1,
                 (Some(_), OnConflict::Skip) => {
+                    counts.skipped += 1;
+                    continue;
+                }
+                (Some(before), OnConflict::Same) => {
+                    if *before != values(&table, &columns, &key, row).map_err(at_line)? {
+                        return Err(at_line(refusals::import_differs(name, &row.row_id)).into());
+                    }
                     counts.skipped += 1;
                     continue;
                 }
@@ -184,7 +192,6 @@ impl Step<'_, '_> {
                     return Err(at_line(refusals::import_exists(name, &row.row_id)).into());
                 }
             }
-            let before = old.map(|old| old.values(&table));
             let values = values(&table, &columns, &key, row).map_err(at_line)?;
             self.change_row(&table, &key, before.as_deref(), Some(&values)).map_err(|stop| stop.at_line(row.line))?;
         }

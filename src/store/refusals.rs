@@ -62,6 +62,12 @@ pub(super) fn import_exists(table: &str, row_id: &str) -> Failure {
         .hint("--on-conflict skip leaves such rows as they are, replace replaces them")
 }
 
+pub(super) fn import_differs(table: &str, row_id: &str) -> Failure {
+    let message = format!("row \"{row_id}\" is in table \"{table}\" with other values; nothing was written");
+    Failure::new(Code::RowExists, message)
+        .hint("--on-conflict skip leaves such rows as they are, replace replaces them")
+}
+
 pub(super) fn no_such_cell() -> Failure {
     Failure::new(Code::BadRequest, "a cell belongs to no column; nothing was written")
 }

@@ -232,7 +232,7 @@ impl Cluster {
 
     /// Asks for a comparison of all replicas and requires that it is complete and equal.
     pub async fn verify(&self) -> Value {
-        let report = self.request(self.leader().await, "POST", "/v1/verify", None).await;
+        let report = self.request(self.leader().await, "POST", "/v1/verify?timeout=15s", None).await;
         assert_eq!(report.status, 200, "{}", report.text);
         assert_eq!((&report.json["complete"], &report.json["equal"]), (&json!(true), &json!(true)), "{}", report.text);
         report.json

@@ -24,6 +24,8 @@ pub struct RowReader {
     /// The name under which lines have the row id.
     id: String,
     slots: HashMap<String, Slot>,
+    /// What stands before the number of its line in the id of a row that has none; without it such rows are refused.
+    generate: Option<String>,
     /// The columns of a CSV file, once its header was read.
     header: Option<Vec<Slot>>,
 }
@@ -46,7 +48,26 @@ impl RowReader {
             // It is the row id itself; nothing is kept beside.
             slot.column = None;
         }
-        RowReader { format, table, id, slots, header: None }
+        RowReader { format, table, id, slots, generate: None, header: None }
+    }
+
+    /// The same, where rows without an id get one: the prefix and the number of their line, which in
+    /// text has as many zeros before it as it needs to sort.
+    ///
+    /// # Errors
+    /// `bad_request` for a prefix where row ids are integers.
+    pub fn generate(mut self, prefix: &str) -> Result<RowReader, Failure> {
+        if self.table.id_type() == Some(ColumnType::Int) && !prefix.is_empty() {
+            let what = "generated row ids can have no prefix: in this table they are integers";
+            return Err(Failure::new(Code::BadRequest, what));
+        }
+        self.generate = Some(prefix.into());
+        Ok(self)
+    }
+
+    /// Whether what comes next is a row: the header of CSV has been read.
+    pub fn is_ready(&self) -> bool {
+        self.format == LineFormat::Jsonl || self.header.is_some()
     }
 
     /// The names of the columns that the rows' cells stand for.
@@ -128,7 +149,7 @@ impl RowReader {
             }
             names.push(name);
         }
-        if !slots.iter().any(|slot| slot.id) {
+        if self.generate.is_none() && !slots.iter().any(|slot| slot.id) {
             return Err(self.no_id());
         }
         Ok(slots)
@@ -156,14 +177,19 @@ impl RowReader {
     }
 
     fn row(&self, line: u64, row_id: Option<String>, cells: Vec<(u32, Cell)>) -> Result<PutRow, Failure> {
-        let row_id = row_id.ok_or_else(|| self.no_id())?;
+        let generated = || {
+            let prefix = self.generate.as_deref()?;
+            let int = self.table.id_type() == Some(ColumnType::Int);
+            Some(if int { line.to_string() } else { format!("{prefix}{line:010}") })
+        };
+        let row_id = row_id.or_else(generated).ok_or_else(|| self.no_id())?;
         check_row_id(&row_id)?;
         Ok(PutRow { line, row_id, cells })
     }
 
     fn no_id(&self) -> Failure {
         bad(format!("it has no row id: column \"{}\" is missing", self.id))
-            .hint("name the column that is the row id: --id COLUMN, or id=COLUMN in the query")
+            .hint("name the column that is the row id: --id COLUMN, or let ids be made: --generate-ids")
     }
 }
 

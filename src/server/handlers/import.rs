@@ -15,14 +15,22 @@ use super::super::reply::{self, at_revision, encoded};
 use super::super::request::Ask;
 use super::read::{blocking, unreadable};
 use crate::model::{Applied, Code, Counts, Effect, Failure, Fate, OnConflict, PutRow, Write, excerpt};
-use crate::protocol::{Imported, LineFormat, RecordEnds, RowReader};
+use crate::protocol::{BadLine, Imported, LineFormat, RecordEnds, RowReader};
 use crate::replication::ReadWant;
 
 /// How many rows make a batch, and how many bytes of lines.
 const BATCH_ROWS: usize = 1_000;
 const BATCH_BYTES: usize = 256 << 10;
 
-/// `POST /v1/tables/{table}/import?format=&on_conflict=&id=&first_line=&dry_run=`.
+/// The same where bad lines are left out: of each batch that the store refuses, the rest is proposed anew.
+const SMALL_ROWS: usize = 100;
+const SMALL_BYTES: usize = 32 << 10;
+
+/// How many bad lines may be left out, and how many of them an error names.
+const MAX_ERRORS: u64 = 1_000;
+const SHOWN: usize = 20;
+
+/// `POST /v1/tables/{table}/import?format=&on_conflict=&id=&generate_ids=&max_errors=&first_line=&dry_run=`.
 pub(in super::super) async fn import<S, B, E>(
     app: &App,
     ask: Ask,
@@ -38,19 +46,36 @@ where
     let on_conflict = on_conflict(&ask)?;
     let dry = ask.params.flag("dry_run")?;
     let first_line = ask.params.number("first_line")?;
+    let max_errors = max_errors(&ask)?;
     let view = app.group.read(ReadWant::default(), ask.deadline).await?;
     let table = view.table(&ask.table).map_err(unreadable(&app.group))??;
-    let reader = RowReader::new(format, table, ask.params.get("id"));
+    let mut reader = RowReader::new(format, table, ask.params.get("id"));
+    if let Some(prefix) = ask.params.get("generate_ids") {
+        reader = reader.generate(prefix)?;
+    }
     let lines = Lines::new(body, format, app, first_line);
-    let source = Batches { columns: reader.columns(), lines, reader, on_conflict, held: None, first: 0 };
+    let source = Batches {
+        columns: reader.columns(),
+        lines,
+        reader,
+        on_conflict,
+        max_errors,
+        bad: Vec::new(),
+        held: None,
+        first: 0,
+    };
     // The key of a request that brought none is its own: a batch may then be repeated, the request not.
     let key = ask.key_text()?.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-    let mut run = Run { app, ask: &ask, dry, key, batches: 0, counts: Counts::default(), revision: view.revision() };
+    let resumes = on_conflict == OnConflict::Same;
+    let (counts, revision) = (Counts::default(), view.revision());
+    let mut run =
+        Run { app, ask: &ask, dry, key, max_errors, resumes, batches: 0, counts, rejected: Vec::new(), revision };
     drop(view);
     match run.all(source).await {
         Ok(()) => {
             *consumed = true;
-            let answer = Imported::new(&ask.table, run.counts, run.revision);
+            run.rejected.sort_by_key(|bad| bad.line);
+            let answer = Imported::new(&ask.table, run.counts, run.rejected, run.revision);
             Ok(at_revision(encoded(200, &answer)?, run.revision))
         }
         Err(failure) => Ok(run.stopped(failure)),
@@ -77,8 +102,15 @@ fn on_conflict(ask: &Ask) -> Result<OnConflict, Failure> {
     let known = OnConflict::NAMES.iter().find(|(name, _)| *name == word);
     known.map(|(_, way)| *way).ok_or_else(|| {
         let shown = excerpt(word, 40);
-        bad(format!("parameter \"on_conflict\" is \"{shown}\"")).hint("it is error, skip or replace")
+        bad(format!("parameter \"on_conflict\" is \"{shown}\"")).hint(OnConflict::HINT)
     })
+}
+
+fn max_errors(ask: &Ask) -> Result<usize, Failure> {
+    match ask.params.number("max_errors")?.unwrap_or(0) {
+        number @ 0..=MAX_ERRORS => Ok(number as usize),
+        _ => Err(bad(format!("parameter \"max_errors\" is more than {MAX_ERRORS}"))),
+    }
 }
 
 /// The lines of a body, as they arrive.
@@ -167,6 +199,9 @@ struct Batches<'a, S> {
     lines: Lines<'a, S>,
     reader: RowReader,
     on_conflict: OnConflict,
+    max_errors: usize,
+    /// What is wrong with the lines that were left out of the batch read last.
+    bad: Vec<Failure>,
     /// The row that was too much for the last batch, with its bytes.
     held: Option<(PutRow, usize)>,
     /// The line at which the batch begins that was read last.
@@ -186,13 +221,24 @@ where
             rows.push(row);
             bytes = size;
         }
-        while rows.len() < BATCH_ROWS {
+        let (most_rows, most_bytes) =
+            if self.max_errors > 0 { (SMALL_ROWS, SMALL_BYTES) } else { (BATCH_ROWS, BATCH_BYTES) };
+        while rows.len() < most_rows {
             let Some((line, record)) = self.lines.next().await? else { break };
-            if rows.is_empty() {
+            if rows.is_empty() && self.bad.is_empty() {
                 self.first = line;
             }
-            let Some(row) = self.reader.read(line, &record)? else { continue };
-            if bytes + record.len() > BATCH_BYTES && !rows.is_empty() {
+            let skippable = self.reader.is_ready() && self.bad.len() < self.max_errors;
+            let row = match self.reader.read(line, &record) {
+                Ok(Some(row)) => row,
+                Ok(None) => continue,
+                Err(failure) if skippable => {
+                    self.bad.push(failure);
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
+            if bytes + record.len() > most_bytes && !rows.is_empty() {
                 self.held = Some((row, record.len()));
                 break;
             }
@@ -213,10 +259,15 @@ struct Run<'a> {
     ask: &'a Ask,
     dry: bool,
     key: String,
-    /// How many batches have been proposed.
+    max_errors: usize,
+    /// Whether all rows so far were there already, as an import that goes on finds them.
+    resumes: bool,
+    /// How many batches have been read.
     batches: u64,
     /// What came of those that were answered.
     counts: Counts,
+    /// The lines that were left out.
+    rejected: Vec<BadLine>,
     revision: u64,
 }
 
@@ -230,35 +281,85 @@ impl Run<'_> {
         let mut next = source.next(table).await;
         loop {
             let from = source.first;
+            for failure in std::mem::take(&mut source.bad) {
+                self.leave_out(failure).map_err(|failure| rest_out(failure, from))?;
+            }
             let write = match next {
                 Ok(Some(write)) => write,
                 Ok(None) => return Ok(()),
                 Err(failure) => return Err(rest_out(failure, from)),
             };
             // One at a time, or a change of leader could swap two of them.
-            let (applied, read) = tokio::join!(self.apply(write), source.next(table));
-            let Applied { revision, effect } = applied.map_err(|failure| rest_out(failure, from))?;
-            let Effect::Imported(counts) = effect else {
-                return Err(Failure::internal(format!("an import was answered with {effect:?}")));
-            };
-            self.counts.add(counts);
-            if !self.dry {
-                self.revision = revision;
-            }
+            let (counts, read) = tokio::join!(self.apply(write), source.next(table));
+            self.counts.add(counts.map_err(|failure| rest_out(failure, from))?);
             next = read;
         }
     }
 
-    async fn apply(&mut self, write: Write) -> Result<Applied, Failure> {
+    /// Notes a bad line, or gives the failure back where that is one too many, or no line's.
+    fn leave_out(&mut self, failure: Failure) -> Result<u64, Failure> {
+        let whole = failure.fate == Fate::Unknown || failure.retryable;
+        match BadLine::of(&failure) {
+            Some(line) if !whole && self.rejected.len() < self.max_errors => {
+                let number = line.line;
+                self.rejected.push(line);
+                Ok(number)
+            }
+            _ => Err(failure),
+        }
+    }
+
+    /// Puts a batch in; without its bad lines, where some may be left out.
+    async fn apply(&mut self, mut write: Write) -> Result<Counts, Failure> {
         self.batches += 1;
+        for attempt in 0.. {
+            let again = (self.rejected.len() < self.max_errors).then(|| write.clone());
+            let failure = match self.put(write, attempt).await {
+                Ok(Applied { revision, effect: Effect::Imported(counts) }) => {
+                    if !self.dry {
+                        self.revision = revision;
+                    }
+                    return Ok(counts);
+                }
+                Ok(Applied { effect, .. }) => Failure::internal(format!("an import was answered with {effect:?}")),
+                Err(failure) => failure,
+            };
+            let bad = self.leave_out(failure)?;
+            let Some(Write::PutRows { table, columns, mut rows, on_conflict }) = again else { break };
+            rows.retain(|row| row.line != bad);
+            if rows.is_empty() {
+                break;
+            }
+            write = Write::PutRows { table, columns, rows, on_conflict };
+        }
+        Ok(Counts::default())
+    }
+
+    async fn put(&mut self, write: Write, attempt: u32) -> Result<Applied, Failure> {
         if self.dry {
-            let view = self.app.group.read(ReadWant::default(), self.deadline()).await?;
-            let group = self.app.group.clone();
-            return blocking(move || view.rehearse(&write).map_err(unreadable(&group))).await?;
+            return self.rehearse(write).await;
+        }
+        if self.resumes {
+            // What is there as it should be needs no place in the log.
+            let there = self.rehearse(write.clone()).await;
+            if let Ok(Applied { effect: effect @ Effect::Imported(Counts { inserted: 0, .. }), .. }) = there {
+                return Ok(Applied { revision: self.revision, effect });
+            }
+            self.resumes = false;
         }
         let mut key = crate::protocol::idempotency_key(self.key.as_bytes(), &write)?;
-        key.key = format!("{}#{}", key.key, self.batches);
+        key.key = match attempt {
+            0 => format!("{}#{}", key.key, self.batches),
+            _ => format!("{}#{}.{attempt}", key.key, self.batches),
+        };
         self.app.group.propose(write, Some(key), self.deadline()).await
+    }
+
+    /// What a batch would do to what is there now.
+    async fn rehearse(&self, write: Write) -> Result<Applied, Failure> {
+        let view = self.app.group.read(ReadWant::default(), self.deadline()).await?;
+        let group = self.app.group.clone();
+        blocking(move || view.rehearse(&write).map_err(unreadable(&group))).await?
     }
 
     /// Each batch has the time that the request asks for.
@@ -272,6 +373,16 @@ impl Run<'_> {
         if rows > 0 {
             // Of the request as a whole "not applied" would be wrong; the message tells what was.
             failure.fate = Fate::Unknown;
+        }
+        if !self.rejected.is_empty() {
+            let mut lines: Vec<u64> = self.rejected.iter().map(|bad| bad.line).collect();
+            lines.sort_unstable();
+            let mut lines: Vec<String> = lines.iter().take(SHOWN).map(u64::to_string).collect();
+            if self.rejected.len() > SHOWN {
+                lines.push("…".into());
+            }
+            let before = format!("{} bad lines before it were left out: {}", self.rejected.len(), lines.join(", "));
+            failure.hint = Some(failure.hint.map_or(before.clone(), |hint| format!("{hint}; {before}")));
         }
         reply::failure_with_rows(&failure, rows)
     }
