@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 BINARY ?= $(or $(CARGO_TARGET_DIR),target)/release/ddb
 INSTALL ?= install
 
-.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb
+.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb chaos check failover
 
 verify: fmt lint test doc
 
@@ -28,6 +28,25 @@ fix:
 
 demo:
 	$(CARGO) run --release --locked -- demo
+
+# Real nodes under kills, cuts, full disks and power loss; as root also in namespaces: make chaos SEED=7 SECS=60
+# DDB_BINARY=path tries another build, DDB_CHAOS_ONLY=power_loss,freeze some faults only.
+SEED ?= 1
+SECS ?= 30
+
+chaos:
+	DDB_CHAOS_SEED=$(SEED) DDB_CHAOS_SECS=$(SECS) $(CARGO) test --locked --test chaos -- --ignored --nocapture
+
+# Judges the history of a chaos run again: make check HISTORY=file
+check:
+	@test -n "$(HISTORY)" || { echo "name the file: make check HISTORY=file" >&2; exit 2; }
+	DDB_HISTORY="$(abspath $(HISTORY))" $(CARGO) test --locked --test checker -- --ignored --nocapture history_of_a_file
+
+# How long writes wait for another leader, with a release build: 50 kills, 50 graceful ends.
+failover:
+	$(CARGO) build --release --locked
+	DDB_BINARY="$(abspath $(or $(CARGO_TARGET_DIR),target)/release/ddb)" \
+		$(CARGO) test --locked --test failover -- --ignored --nocapture
 
 # The man pages, made from the grammar of the commands; a test compares them.
 generate:

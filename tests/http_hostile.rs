@@ -26,13 +26,6 @@ async fn figure(cluster: &Cluster, name: &str) -> f64 {
     text.lines().filter(own).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
-/// The memory that a node has in use, in MiB.
-fn memory(cluster: &Cluster) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", cluster.pid(1))).expect("a running node");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a figure");
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") / 1024
-}
-
 #[tokio::test]
 async fn the_head_of_a_request_is_read_strictly() {
     let cluster = node(json!({})).await;
@@ -150,7 +143,7 @@ async fn readers_that_do_not_read_cost_no_memory_and_stop_nobody() {
     let size = whole().await;
     assert!(size > 25_000_000, "{size}");
     whole().await;
-    let before = memory(&cluster);
+    let before = cluster.memory(1);
     let get = raw::request("GET", "/v1/tables/t/rows", &[], b"");
     let mut stuck = Vec::new();
     for _ in 0..16 {
@@ -162,13 +155,57 @@ async fn readers_that_do_not_read_cost_no_memory_and_stop_nobody() {
     for n in 0..3 {
         assert!(whole().await >= size, "a fast reader gets everything");
         write(n).await.expect(200);
-        most = most.max(memory(&cluster));
+        most = most.max(cluster.memory(1));
     }
     // Sixteen whole answers would be 400 MiB.
     assert!(most < before + 100, "{before} MiB before, {most} MiB with slow readers");
     // They were only slow: whoever reads on gets all of it.
     let answer = tokio::time::timeout(harness::PATIENCE, raw::reply(&mut stuck[0])).await.expect("an answer in time");
     assert_eq!(answer.expect("a whole answer").expect(200).header("transfer-encoding"), Some("chunked"));
+}
+
+#[tokio::test]
+async fn bodies_without_an_end_are_cut_off_and_cost_no_memory() {
+    let cluster = node(json!({})).await;
+    let before = cluster.memory(1);
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x1_0000));
+    let endless = async |n: usize| {
+        let mut stream = raw::connect(&cluster.node(1).address).await;
+        let path = format!("/v1/tables/t/rows/{n}");
+        let head = raw::request("PUT", &path, &["content-type: application/json", "transfer-encoding: chunked"], b"");
+        stream.write_all(&head).await.unwrap();
+        let (mut from, mut to) = stream.split();
+        let send = async {
+            // Until the node hangs up: 64 GiB would be sent otherwise.
+            for _ in 0..1 << 20 {
+                if to.write_all(chunk.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+            panic!("the node reads for ever");
+        };
+        let mut said = Vec::new();
+        let read = async { drop(tokio::io::AsyncReadExt::read_to_end(&mut from, &mut said).await) };
+        tokio::time::timeout(harness::PATIENCE, futures::future::join(send, read)).await.expect("cut off in time");
+        let said = String::from_utf8_lossy(&said).into_owned();
+        // A reset may overtake the answer.
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 413") || said.starts_with("HTTP/1.1 429"), "{said}");
+    };
+    let (_, most) = tokio::join!(join_all((0..100).map(endless)), async {
+        let mut most = 0;
+        for n in 0..20 {
+            cluster
+                .request(1, "PUT", &format!("/v1/tables/t/rows/own-{n}"), Some(json!({"data": {}})))
+                .await
+                .expect(201);
+            most = most.max(cluster.memory(1));
+        }
+        most
+    });
+    // A node holds 64 large bodies of 2 MiB at most.
+    let most = most.max(cluster.memory(1));
+    assert!(most < before + 250, "{before} MiB before, {most} MiB with endless bodies");
+    assert_eq!(cluster.get(1, "/v1/tables/t").await.expect(200).json["rows"], 20);
 }
 
 #[tokio::test]

@@ -170,7 +170,12 @@ async fn an_index_is_built_though_the_leader_dies_and_rows_come_and_go() {
     ddb(&cluster, "table index t add n --no-wait", 0);
     let leader = cluster.leader().await;
     cluster.kill(leader);
-    let next = cluster.leader().await;
+    let next = cluster.ids().into_iter().find(|id| *id != leader).expect("another node");
+    eventually("another leader", async || {
+        let answer = cluster.try_request(next, "GET", "/v1/tables/t", None).await.ok()?;
+        (answer.status == 200).then_some(())
+    })
+    .await;
     for id in 0..200_u64 {
         let (method, path) = (if id % 2 == 0 { "DELETE" } else { "PUT" }, format!("/v1/tables/t/rows/{}", id * 97));
         let body = (id % 2 == 1).then(|| json!({"data": {"n": 1_000 + id}}));

@@ -59,6 +59,8 @@ pub(crate) struct Core {
     pub(crate) met: Mutex<BTreeMap<u64, Instant>>,
     /// The disk has no room for more: writes are refused at the door.
     pub(crate) disk_full: AtomicBool,
+    /// Whether not even entries from the leader are taken any more.
+    pub(crate) no_room: AtomicBool,
     pub(crate) stopping: AtomicBool,
     pub(crate) started: Instant,
 }
@@ -229,7 +231,7 @@ impl Core {
         let fault = |e: String| Response::Fault(e);
         match request {
             // Without room nothing is taken into the log; heartbeats, which are empty, still pass.
-            Request::Append(rpc) if self.is_full() && !rpc.entries.is_empty() => {
+            Request::Append(rpc) if self.has_no_room() && !rpc.entries.is_empty() => {
                 fault(format!("the disk of node {} is nearly full", self.id))
             }
             Request::Append(rpc) => {
@@ -264,6 +266,11 @@ impl Core {
     /// Whether the disk has no room for more.
     fn is_full(&self) -> bool {
         self.disk_full.load(Ordering::Relaxed) || self.log.is_full()
+    }
+
+    /// Whether not even entries from the leader can be taken.
+    pub(crate) fn has_no_room(&self) -> bool {
+        self.no_room.load(Ordering::Relaxed) || self.log.is_full()
     }
 
     /// Whether a write may come in at all.

@@ -86,6 +86,12 @@ impl Group {
                     let message = format!("node {} could not prove in time that it is up to date", self.core.id);
                     return Err(Failure::new(Code::Timeout, message));
                 }
+                Err(_) if self.core.has_no_room() => {
+                    let message =
+                        format!("the disk of node {} is full and it is behind; nothing was read", self.core.id);
+                    let hint = "ask another node, or read with level=stale; free some space on its disk";
+                    return Err(Failure::new(Code::DiskFull, message).hint(hint));
+                }
                 Err(_) => return Err(self.no_leader("nothing was read").await),
             }
         }

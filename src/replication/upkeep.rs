@@ -17,6 +17,9 @@ const CHECKPOINT_TIME: Duration = Duration::from_secs(15);
 const LOG_BYTES: u64 = 64 << 20;
 /// Below so much free space writes are refused, so that what is acknowledged can still be kept.
 pub const LEAST_FREE: u64 = 64 << 20;
+/// Below so much a follower takes no more entries from the leader either. In between it catches up with
+/// what was taken before the disks filled up, so that it can go on serving reads.
+const NO_ROOM: u64 = LEAST_FREE / 2;
 
 /// Runs until the node stops.
 pub(crate) async fn run(core: Arc<Core>) {
@@ -54,6 +57,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 fn watch_disk(core: &Core) {
     let Some(free) = vitals::free(&core.data_dir()) else { return };
     let full = free < LEAST_FREE;
+    core.no_room.store(free < NO_ROOM, Ordering::Relaxed);
     if core.disk_full.swap(full, Ordering::Relaxed) != full {
         if full {
             tracing::error!("the disk is nearly full: writes are refused");

@@ -17,6 +17,9 @@ use super::refusals;
 /// The most bytes of rows that one step of a building reads.
 const STEP_BYTES: usize = 1 << 20;
 
+/// An entry's key with its value.
+type Pair = (Vec<u8>, Vec<u8>);
+
 /// A change of an index's entries.
 type Change = (Vec<u8>, Option<Vec<u8>>);
 
@@ -61,7 +64,7 @@ impl Step<'_, '_> {
         index: &Index,
         key: &RowKey,
         entry: Entry,
-    ) -> Result<Result<(Vec<u8>, Vec<u8>), RowKey>, StoreError> {
+    ) -> Result<Result<Pair, RowKey>, StoreError> {
         let place = keys::entry(table.id, index.id, &entry.key);
         if !entry.sole {
             return Ok(Ok((place, (key.0.len() as u16).to_be_bytes().to_vec())));

@@ -69,7 +69,8 @@ impl Receiver {
             Frame::End(count) => return Err(bad(&format!("{} of {count} pairs came", self.count))),
         };
         for (key, _) in &pairs {
-            let known = key.first().is_some_and(|space| (keys::META..keys::DROPPED).contains(space));
+            let shared = |space: &u8| (keys::META..keys::END).contains(space) && *space != keys::DROPPED;
+            let known = key.first().is_some_and(shared);
             if !known || *key <= self.last_key.as_slice() {
                 return Err(bad("its keys are out of order"));
             }

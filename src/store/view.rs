@@ -145,7 +145,7 @@ impl View {
             sampled += 1;
             bytes += (key.len() + record.len()) as u64;
         }
-        Ok(if sampled == 0 { 0 } else { bytes * rows / sampled })
+        Ok((bytes * rows).checked_div(sampled).unwrap_or(0))
     }
 
     /// The indexes that are being built, and how far they are.

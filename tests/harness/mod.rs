@@ -19,6 +19,11 @@ use serde_json::{Value, json};
 /// no failure, and a condition that holds is seen at once.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The program that runs as a node: the one built with the tests, or the one that `DDB_BINARY` names.
+pub fn ddb() -> PathBuf {
+    std::env::var_os("DDB_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_ddb").into(), PathBuf::from)
+}
+
 pub struct Node {
     pub id: u64,
     pub address: String,
@@ -29,6 +34,10 @@ pub struct Cluster {
     dir: tempfile::TempDir,
     pub nodes: Vec<Node>,
     pub http: reqwest::Client,
+    /// What stands before `ddb serve` on a node's command line: a namespace to enter, variables to set.
+    pub before: Vec<String>,
+    /// What the nodes log.
+    pub log_level: &'static str,
 }
 
 impl Cluster {
@@ -49,20 +58,21 @@ impl Cluster {
 
     /// Writes the configuration and starts nothing.
     pub fn prepare(size: u64, more: Value) -> Cluster {
-        let dir = tempfile::Builder::new().prefix("ddb-test-").tempdir().expect("a temporary directory");
         let host =
             format!("127.{}.{}.{}", rand::random_range(1..=254), rand::random::<u8>(), rand::random_range(1..=254));
         // Held together, so that the kernel gives each another port.
         let ports: Vec<_> =
             (0..size).map(|_| std::net::TcpListener::bind((host.as_str(), 0)).expect("a port")).collect();
-        let nodes: Vec<Node> = ports
+        Cluster::at(ports.iter().map(|port| port.local_addr().expect("an address").to_string()).collect(), more)
+    }
+
+    /// The same with a node at each of these addresses.
+    pub fn at(addresses: Vec<String>, more: Value) -> Cluster {
+        let dir = tempfile::Builder::new().prefix("ddb-test-").tempdir().expect("a temporary directory");
+        let nodes: Vec<Node> = addresses
             .iter()
             .zip(1..)
-            .map(|(port, id)| Node {
-                id,
-                address: format!("http://{}", port.local_addr().expect("an address")),
-                child: None,
-            })
+            .map(|(address, id)| Node { id, address: format!("http://{address}"), child: None })
             .collect();
         let mut config = json!({
             "cluster": "test",
@@ -78,7 +88,7 @@ impl Cluster {
         }
         std::fs::write(dir.path().join("config.json"), config.to_string()).expect("a configuration");
         let http = reqwest::Client::builder().pool_max_idle_per_host(64).build().expect("a client");
-        Cluster { dir, nodes, http }
+        Cluster { dir, nodes, http, before: Vec::new(), log_level: "debug" }
     }
 
     pub fn path(&self) -> &Path {
@@ -112,10 +122,13 @@ impl Cluster {
     /// Starts a node and waits for its ready line.
     pub fn spawn(&mut self, id: u64) {
         let log = File::options().create(true).append(true).open(self.log_path(id)).expect("a log file");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ddb"))
+        let before = self.before.iter().map(|word| word.replace("{id}", &id.to_string()));
+        let mut words = before.chain([ddb().to_string_lossy().into_owned()]);
+        let mut child = Command::new(words.next().expect("a program"))
+            .args(words)
             .args(["serve", "--id", &id.to_string(), "--config"])
             .arg(self.config())
-            .env("DDB_LOG", "debug")
+            .env("DDB_LOG", self.log_level)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -145,6 +158,13 @@ impl Cluster {
     /// The process id of a running node.
     pub fn pid(&self, id: u64) -> i32 {
         self.node(id).child.as_ref().expect("a running node").id() as i32
+    }
+
+    /// The memory that a node has in use, in MiB.
+    pub fn memory(&self, id: u64) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid(id))).expect("a running node");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a figure");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") / 1024
     }
 
     /// `kill -9`, and wait until the process is gone.

@@ -183,6 +183,12 @@ proptest! {
         }
         let view = store.view();
         whole(&view);
+        let copy = Store::in_memory().unwrap();
+        let mut receiver = copy.receive().unwrap();
+        view.clone().export().for_each(|chunk| receiver.write(&chunk.unwrap()).unwrap());
+        copy.install(receiver.finish().unwrap()).unwrap();
+        whole(&copy.view());
+        assert_eq!(copy.view().digest().unwrap(), view.digest().unwrap());
         for (filters, order) in &searches {
             same(&view, filters, order.as_deref());
         }
