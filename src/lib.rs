@@ -3,9 +3,9 @@
 //! The rooms, and who may use whom (`tests/tidy.rs` holds the arrows):
 //!
 //! ```text
-//! cli → client → protocol → model        cli → server, for `ddb serve`
+//! cli → client → protocol → model        cli → server, for `ddb serve`; cli → bench, for `ddb bench`
 //! server → replication, sql, protocol    replication → store → model    sql → store
-//! replication, store → disk
+//! replication, store → disk              bench → model
 //! ```
 //!
 //! One write, from top to bottom: a route in `server` finds a handler; `protocol` reads the body into a
@@ -13,6 +13,7 @@
 //! way of the leader; a majority syncs it; the applier puts it into the `store` and gives it a revision; the
 //! answer goes back the way the write came, and `server` turns it into a status.
 
+pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod config;

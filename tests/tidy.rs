@@ -6,20 +6,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ROOMS: [&str; 10] =
-    ["model", "disk", "config", "store", "sql", "replication", "protocol", "server", "client", "cli"];
+const ROOMS: [&str; 11] =
+    ["bench", "model", "disk", "config", "store", "sql", "replication", "protocol", "server", "client", "cli"];
 
 /// Which rooms a room may use.
 fn below(room: &str) -> &'static [&'static str] {
     match room {
         "model" | "disk" => &[],
-        "config" | "protocol" => &["model"],
+        "bench" | "config" | "protocol" => &["model"],
         "store" => &["disk", "model"],
         "sql" => &["store", "model"],
         "replication" => &["store", "disk", "config", "model"],
         "client" => &["protocol", "model"],
         "server" => &["replication", "sql", "store", "protocol", "config", "model"],
-        "cli" => &["client", "server", "protocol", "config", "model"],
+        "cli" => &["bench", "client", "server", "protocol", "config", "model"],
         other => panic!("the room {other} is not on the map"),
     }
 }
@@ -36,7 +36,7 @@ const LIBRARIES: [(&str, &[&str]); 12] = [
     ("indicatif", &["cli"]),
     ("anyhow", &["cli"]),
     ("reqwest", &["client"]),
-    ("tokio", &["replication", "server", "client", "cli"]),
+    ("tokio", &["bench", "replication", "server", "client", "cli"]),
     ("metrics_exporter_prometheus", &["server"]),
 ];
 

@@ -9,8 +9,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    completions, config, delete, demo, doctor, export, generate, get, help, import, insert, search, serve, shell, sql,
-    status, table, txn, update, verify, wait,
+    bench, completions, config, delete, demo, doctor, export, generate, get, help, import, insert, search, serve, shell,
+    sql, status, table, txn, update, verify, wait,
 };
 use super::help::EXIT_CODES;
 use super::print::Format;
@@ -50,6 +50,7 @@ pub(crate) enum Command {
     Client(ClientCommand),
     Shell(shell::Args),
     Doctor(doctor::Args),
+    Bench(bench::Args),
     Config(config::Args),
     Completions(completions::Args),
     Help(help::Args),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::reply::STATUSES;
 use super::routes::{ROUTES, Route};
@@ -27,9 +28,22 @@ fn recorder() -> Option<&'static PrometheusHandle> {
     RECORDER.get_or_init(install).as_ref()
 }
 
-/// The text of `/metrics`.
+/// The text of `/metrics`, those of the process as they are now.
 pub(super) fn render() -> String {
+    recorder();
+    let cpu = clock_gettime(ClockId::ProcessCPUTime);
+    gauge!("process_cpu_seconds_total").set(cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9);
+    if let Some(bytes) = resident_bytes() {
+        gauge!("process_resident_memory_bytes").set(bytes as f64);
+    }
     recorder().map(PrometheusHandle::render).unwrap_or_default()
+}
+
+/// The memory of this process that is not swapped out; `None` where the system does not tell.
+fn resident_bytes() -> Option<u64> {
+    let sizes = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = sizes.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
 }
 
 /// Folds what the histograms have gathered, so that they stay small while nobody asks.

@@ -1,5 +1,6 @@
 //! The commands, a file each: its arguments, what they mean, what is shown.
 
+pub(crate) mod bench;
 pub(crate) mod completions;
 mod condition;
 pub(crate) mod config;

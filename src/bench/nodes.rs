@@ -1,0 +1,155 @@
+//! Owns a cluster of this program as a target: a table, and one HTTP/1.1 connection a session.
+
+use bytes::Bytes;
+use http::{Method, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::target::{Session, Target};
+use super::{Row, Via};
+use crate::model::{ClusterStatus, Level};
+
+/// The nodes of a run and the table that it uses.
+#[derive(Clone, Debug)]
+pub struct Nodes {
+    /// The hosts and ports, at least one; sessions take turns on them.
+    hosts: Vec<String>,
+    table: String,
+    level: Level,
+}
+
+impl Nodes {
+    /// The columns of the table: `NAME:TYPE`.
+    pub const COLUMNS: [&'static str; 4] = ["id:int", "n:int", "grp:int", "body:text"];
+
+    /// The nodes of a cluster that a run goes to.
+    ///
+    /// # Errors
+    /// There are no such nodes now, as a sentence.
+    pub fn of(status: &ClusterStatus, via: Via, table: &str, level: Level) -> Result<Nodes, String> {
+        let leader = status.leader.as_ref().map(|leader| leader.id);
+        let wanted = |id: u64| match via {
+            Via::Leader => Some(id) == leader,
+            Via::Followers => leader.is_some() && Some(id) != leader,
+            Via::All => true,
+        };
+        let up = status.nodes.iter().filter(|node| node.up && wanted(node.id));
+        let hosts: Vec<String> = up.map(|node| host(&node.address).to_string()).collect();
+        if hosts.is_empty() {
+            return Err(format!("there is no node that is up for \"{}\"", via.as_str()));
+        }
+        Ok(Nodes { hosts, table: table.into(), level })
+    }
+}
+
+impl Target for Nodes {
+    type Session = Node;
+
+    fn session(&self, worker: usize) -> Node {
+        let stale = if self.level == Level::Stale { "level=stale" } else { "level=linearizable" };
+        let host = self.hosts[worker % self.hosts.len()].clone();
+        Node { line: Line { host, open: None }, table: format!("/v1/tables/{}", self.table), level: stale }
+    }
+}
+
+/// A session with one node.
+pub struct Node {
+    line: Line,
+    /// The path of the table.
+    table: String,
+    /// The parameter that says how fresh reads are.
+    level: &'static str,
+}
+
+impl Session for Node {
+    async fn put(&mut self, row: Row) -> Result<(), String> {
+        let path = format!("{}/rows/{}", self.table, row.key);
+        let body = format!("{{\"data\":{}}}", row.json());
+        good(self.line.send(Method::PUT, &path, "application/json", body).await?).map(|_| ())
+    }
+
+    async fn get(&mut self, key: u64) -> Result<Option<Vec<u8>>, String> {
+        let path = format!("{}/rows/{key}?{}", self.table, self.level);
+        match self.line.send(Method::GET, &path, "", String::new()).await? {
+            (404, _) => Ok(None),
+            answer => good(answer).map(|body| Some(body.to_vec())),
+        }
+    }
+
+    async fn search(&mut self, group: u64) -> Result<u64, String> {
+        let path = format!("{}/rows?filter=grp%3D{group}&limit=10&{}", self.table, self.level);
+        let body = good(self.line.send(Method::GET, &path, "", String::new()).await?)?;
+        let page: serde_json::Value = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
+        page["rows"].as_array().map(|rows| rows.len() as u64).ok_or_else(|| "an answer without rows".into())
+    }
+
+    async fn load(&mut self, rows: &[Row]) -> Result<(), String> {
+        let path = format!("{}/import?format=jsonl&on_conflict=replace&timeout=60s", self.table);
+        let body: String = rows.iter().map(Row::line).collect();
+        good(self.line.send(Method::POST, &path, "application/x-ndjson", body).await?).map(|_| ())
+    }
+}
+
+/// The CPU time of a node's process so far, as it tells; `None` if it does not.
+pub async fn cpu_seconds(address: &str) -> Option<f64> {
+    let mut line = Line { host: host(address).to_string(), open: None };
+    let metrics = good(line.send(Method::GET, "/metrics", "", String::new()).await.ok()?).ok()?;
+    let text = String::from_utf8_lossy(&metrics);
+    let mut figures = text.lines().filter_map(|line| line.strip_prefix("process_cpu_seconds_total "));
+    figures.next()?.trim().parse().ok()
+}
+
+fn host(address: &str) -> &str {
+    address.strip_prefix("http://").unwrap_or(address)
+}
+
+/// A connection that is opened when it is needed, and again after it broke.
+struct Line {
+    host: String,
+    open: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Line {
+    async fn send(&mut self, method: Method, path: &str, kind: &str, body: String) -> Result<(u16, Bytes), String> {
+        // Taken while it is in use: one that failed is not used again.
+        let mut open = match self.open.take() {
+            Some(open) if open.is_ready() => open,
+            _ => self.dial().await?,
+        };
+        let mut request = http::Request::builder().method(method).uri(path).header(header::HOST, &self.host);
+        if !kind.is_empty() {
+            request = request.header(header::CONTENT_TYPE, kind);
+        }
+        let request = request.body(Full::new(Bytes::from(body))).map_err(|e| e.to_string())?;
+        let answer = open.send_request(request).await.map_err(|e| self.said(&e))?;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.map_err(|e| self.said(&e))?.to_bytes();
+        open.ready().await.map_err(|e| self.said(&e))?;
+        self.open = Some(open);
+        Ok((status, body))
+    }
+
+    async fn dial(&self) -> Result<SendRequest<Full<Bytes>>, String> {
+        let stream = TcpStream::connect(&self.host).await.map_err(|e| self.said(&e))?;
+        stream.set_nodelay(true).map_err(|e| self.said(&e))?;
+        let (open, connection) = handshake(TokioIo::new(stream)).await.map_err(|e| self.said(&e))?;
+        tokio::spawn(connection);
+        Ok(open)
+    }
+
+    fn said(&self, error: &dyn std::error::Error) -> String {
+        format!("{}: {error}", self.host)
+    }
+}
+
+/// The body of an answer that says yes.
+fn good((status, body): (u16, Bytes)) -> Result<Bytes, String> {
+    if (200..300).contains(&status) {
+        return Ok(body);
+    }
+    let answer: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    let message = answer["error"]["message"].as_str().unwrap_or("without a word");
+    Err(format!("refused with {status}: {message}"))
+}

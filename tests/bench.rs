@@ -1,0 +1,44 @@
+//! `ddb bench` against a real cluster: every workload does what it says and loses nothing.
+
+mod harness;
+
+use harness::Cluster;
+use serde_json::Value;
+
+#[tokio::test]
+async fn every_workload_runs_reads_back_what_it_wrote_and_leaves_nothing_behind() {
+    let cluster = Cluster::start(3).await;
+    for (workload, count, rows) in
+        [("insert", 300, 300), ("get", 300, 300), ("search", 100, 1_000), ("mixed", 300, 300), ("import", 6, 6_000)]
+    {
+        let (count, connections) = (count.to_string(), "3");
+        let words = ["bench", workload, "--count", &count, "-c", connections, "--keys", "500", "--timeout", "60s"];
+        let output = cluster.ddb(&[&words[..], &["-o", "json"]].concat()).output().expect("ddb runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{workload}: {said}");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(report["workload"], workload);
+        assert_eq!(report["failed"], 0, "{report}");
+        assert_eq!(report["requests"].to_string(), count);
+        assert_eq!(report["rows"], rows, "{report}");
+        assert!(report["cpu_seconds_per_10k"]["nodes"].as_f64().is_some_and(|cpu| cpu > 0.0), "{report}");
+        let wrote = !matches!(workload, "get" | "search");
+        assert_eq!(report["checked"]["lost"], if wrote { Value::from(0) } else { Value::Null });
+    }
+    let tables = cluster.get(1, "/v1/tables").await.expect(200);
+    assert_eq!(tables.body["tables"], Value::Array(vec![]));
+}
+
+#[tokio::test]
+async fn a_run_goes_to_the_nodes_it_names_and_keeps_its_table_if_told_so() {
+    let cluster = Cluster::start(3).await;
+    for to in ["leader", "followers"] {
+        let words = ["bench", "insert", "--to", to, "--count", "50", "-c", "2", "--keep", "--table", to];
+        cluster.ddb(&words).assert().success();
+    }
+    let tables = cluster.get(1, "/v1/tables").await.expect(200);
+    assert_eq!(tables.body["tables"].as_array().map(Vec::len), Some(2), "{}", tables.body);
+    let again = cluster.ddb(&["bench", "insert", "--table", "leader"]).assert().code(2);
+    let said = String::from_utf8_lossy(&again.get_output().stderr).into_owned();
+    assert!(said.contains("is there already") && said.contains("hint: "), "{said}");
+}
