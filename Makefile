@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 BINARY ?= $(or $(CARGO_TARGET_DIR),target)/release/ddb
 INSTALL ?= install
 
-.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb chaos check failover bench
+.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb sim chaos check failover bench
 
 verify: fmt lint test doc
 
@@ -18,6 +18,12 @@ lint:
 
 test:
 	$(CARGO) test --locked
+
+# Whole nodes under simulated faults: SEED=7 replays one, SEEDS=1000 or SECS=600 run many from SEED on.
+# RUSTFLAGS of one's own must hold --cfg tokio_unstable, or a seed does not repeat.
+sim:
+	SEED=$(or $(SEED),1) $(if $(SEEDS),SEEDS=$(SEEDS)) $(if $(SECS),SECS=$(SECS)) $(if $(FAULTS),FAULTS=$(FAULTS)) \
+		$(CARGO) test --locked --profile sim --test sim -- --ignored --exact seeds --nocapture
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items

@@ -5,7 +5,7 @@
 //! ```text
 //! cli → client → protocol → model        cli → server, for `ddb serve`; cli → bench, for `ddb bench`
 //! server → replication, sql, protocol    replication → store → model    sql → store
-//! replication, store → disk              bench → model
+//! replication, store → disk              replication, server → world → disk    bench → model
 //! ```
 //!
 //! One write, from top to bottom: a route in `server` finds a handler; `protocol` reads the body into a
@@ -24,3 +24,4 @@ pub mod replication;
 pub mod server;
 pub mod sql;
 pub mod store;
+pub mod world;

@@ -6,8 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ROOMS: [&str; 11] =
-    ["bench", "model", "disk", "config", "store", "sql", "replication", "protocol", "server", "client", "cli"];
+const ROOMS: [&str; 12] =
+    ["bench", "model", "disk", "world", "config", "store", "sql", "replication", "protocol", "server", "client", "cli"];
 
 /// Which rooms a room may use.
 fn below(room: &str) -> &'static [&'static str] {
@@ -15,10 +15,11 @@ fn below(room: &str) -> &'static [&'static str] {
         "model" | "disk" => &[],
         "bench" | "config" | "protocol" => &["model"],
         "store" => &["disk", "model"],
+        "world" => &["disk"],
         "sql" => &["store", "model"],
-        "replication" => &["store", "disk", "config", "model"],
+        "replication" => &["store", "world", "disk", "config", "model"],
         "client" => &["protocol", "model"],
-        "server" => &["replication", "sql", "store", "protocol", "config", "model"],
+        "server" => &["replication", "sql", "store", "world", "protocol", "config", "model"],
         "cli" => &["bench", "client", "server", "protocol", "config", "model"],
         other => panic!("the room {other} is not on the map"),
     }
@@ -36,7 +37,7 @@ const LIBRARIES: [(&str, &[&str]); 12] = [
     ("indicatif", &["cli"]),
     ("anyhow", &["cli"]),
     ("reqwest", &["client"]),
-    ("tokio", &["bench", "replication", "server", "client", "cli"]),
+    ("tokio", &["bench", "world", "replication", "server", "client", "cli"]),
     ("metrics_exporter_prometheus", &["server"]),
 ];
 

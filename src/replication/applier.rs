@@ -129,7 +129,7 @@ impl Applier {
             }
         };
         keep(&digests, None);
-        tokio::task::spawn_blocking(move || {
+        crate::world::work(move || {
             let none = NodeDigest { id: node, hash: None, tables: None, rows: None, error: None };
             let digest = match view.digest() {
                 Ok(digest) => NodeDigest {
@@ -207,7 +207,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> io::Result<()> {
         let store = self.store.clone();
-        tokio::task::spawn_blocking(move || install(&store, snapshot)).await.map_err(io_error)?.map_err(io_error)?;
+        crate::world::work(move || install(&store, snapshot)).await.map_err(io_error)?.map_err(io_error)?;
         metrics::counter!("ddb_snapshots_installed_total").increment(1);
         tracing::info!("installed a snapshot up to log index {}", meta.last_log_id.map_or(0, |id| id.index));
         self.applied.send_replace(meta.last_log_id.map_or(0, |id| id.index));
@@ -228,7 +228,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Checkpointer {
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let store = self.0.clone();
-        let marks = match tokio::task::spawn_blocking(move || store.checkpoint()).await.map_err(io_error)? {
+        let marks = match crate::world::work(move || store.checkpoint()).await.map_err(io_error)? {
             Ok(marks) => marks,
             Err(damage @ StoreError::Damaged { .. }) => return Err(io_error(damage)),
             // A full disk is no end: nothing more can be purged until there is room, and that is all.

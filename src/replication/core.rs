@@ -20,8 +20,10 @@ use super::types::{Answers, Batch, Raft, RaftMetrics};
 use super::vitals;
 use super::wire::{Refusal, Request, Response};
 use crate::config::Config;
+use crate::disk::Disk;
 use crate::model::{Code, Configured, Failure, NodeStatus, Role};
 use crate::store::{Store, StoreError};
+use crate::world::World;
 
 /// How long one ReadIndex round may take before those who wait are told.
 const ROUND_TIME: Duration = Duration::from_millis(500);
@@ -45,6 +47,8 @@ pub(crate) struct Health {
 /// What the tasks of a group share.
 pub(crate) struct Core {
     pub(crate) config: Config,
+    pub(crate) world: World,
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) id: u64,
     pub(crate) raft: Raft,
     pub(crate) store: Store,
@@ -109,6 +113,7 @@ impl Core {
         };
         let (link, request) = (self.network.service(leader), Request::Forward(count as u32, batch));
         let answer = tokio::select! {
+            biased;
             answer = link.call(&request, Instant::now() + Duration::from_secs(60)) => answer,
             () = self.replaced(leader) => return Err(Refusal::Unknown("another node leads meanwhile".into())),
         };
@@ -191,7 +196,7 @@ impl Core {
             silent_ms: None,
             fsync_p99_us: self.log.sync_p99_us(),
             disk_used: Some(vitals::used(&dir)),
-            disk_free: vitals::free(&dir),
+            disk_free: self.disk.room().ok(),
         }
     }
 

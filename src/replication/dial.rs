@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use super::directory::Directory;
 use crate::model::{Code, Failure};
+use crate::world::Network;
 
 /// The header of a peer request and of its answer.
 pub const PEER_HEADER: &str = "ddb-peer";
@@ -26,6 +26,7 @@ pub(crate) type PeerIo = TokioIo<hyper::upgrade::Upgraded>;
 
 /// Dials peers by id.
 pub(crate) struct Dialer {
+    network: Arc<dyn Network>,
     cluster: String,
     id: u64,
     directory: Arc<Directory>,
@@ -38,13 +39,14 @@ pub(crate) struct Dialer {
 impl Dialer {
     /// A dialer for node `id` of `cluster`; `patience` bounds one attempt to connect.
     pub(crate) fn new(
+        network: Arc<dyn Network>,
         cluster: &str,
         id: u64,
         directory: Arc<Directory>,
         addresses: BTreeMap<u64, String>,
         patience: Duration,
     ) -> Dialer {
-        Dialer { cluster: cluster.into(), id, directory, addresses, complaints: Mutex::default(), patience }
+        Dialer { network, cluster: cluster.into(), id, directory, addresses, complaints: Mutex::default(), patience }
     }
 
     /// How long one attempt to connect may take.
@@ -62,8 +64,7 @@ impl Dialer {
         let address = self.address(peer);
         let said = |what: &str| format!("node {peer} ({address}) {what}");
         let host = address.strip_prefix("http://").unwrap_or(&address).to_string();
-        let stream = TcpStream::connect(&host).await.map_err(|e| said(&format!("cannot be reached: {e}")))?;
-        stream.set_nodelay(true).map_err(|e| said(&e.to_string()))?;
+        let stream = self.network.connect(&host).await.map_err(|e| said(&format!("cannot be reached: {e}")))?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| said(&e.to_string()))?;
         tokio::spawn(connection.with_upgrades());

@@ -1,12 +1,22 @@
 //! Owns a node's data directory: its lock, its stamp, and the peers it has met.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+
+use crate::disk::{Disk, RealDisk};
+use crate::world::{World, name};
+
+/// The file that says whose directory it is.
+const STAMP: &str = "node.json";
+/// The file that keeps the peers' instances.
+const PEERS: &str = "peers.json";
+/// What a file is called while it is being written.
+const NEW: &str = ".tmp";
 
 /// What a data directory says of itself.
 #[derive(Serialize, Deserialize)]
@@ -45,9 +55,11 @@ pub enum DirectoryError {
 /// An open, locked data directory.
 pub(crate) struct Directory {
     path: PathBuf,
+    disk: Arc<dyn Disk>,
     instance: String,
     peers: Mutex<BTreeMap<u64, String>>,
-    _lock: File,
+    /// None where the world brings a disk that nobody else can reach.
+    lock: Option<fs::File>,
 }
 
 impl Directory {
@@ -55,33 +67,44 @@ impl Directory {
     ///
     /// # Errors
     /// It is in use, belongs to another node or cluster, or cannot be read or written.
-    pub(crate) fn open(data_dir: &Path, cluster: &str, id: u64) -> Result<Directory, DirectoryError> {
+    pub(crate) fn open(world: &World, data_dir: &Path, cluster: &str, id: u64) -> Result<Directory, DirectoryError> {
         let path = data_dir.join(format!("node-{id}"));
         let io = |e| DirectoryError::Io(path.clone(), e);
-        fs::create_dir_all(&path).map_err(io)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(path.join("lock")).map_err(io)?;
-        if rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(DirectoryError::Locked(path));
-        }
-        let stamp_path = path.join("node.json");
-        let stamp = match read_json::<Stamp>(&stamp_path)? {
+        let (disk, lock) = match &world.disk {
+            Some(disk) => (disk.clone(), None),
+            None => (Arc::new(RealDisk::new(&path)) as Arc<dyn Disk>, Some(make(data_dir, &path)?)),
+        };
+        let stamp = match read_json::<Stamp>(&disk, &path, STAMP)? {
             Some(stamp) if stamp.cluster == cluster && stamp.id == id => stamp,
             Some(Stamp { cluster, id, .. }) => return Err(DirectoryError::Foreign { path, id, cluster }),
             None => {
-                let instance = uuid::Uuid::new_v4().to_string();
-                let stamp = Stamp { cluster: cluster.into(), id, instance };
-                write_json(&stamp_path, &stamp).map_err(io)?;
-                sync_directory(data_dir).map_err(io)?;
+                let stamp = Stamp { cluster: cluster.into(), id, instance: name() };
+                write_json(&disk, STAMP, &stamp).map_err(io)?;
                 stamp
             }
         };
-        let peers = read_json(&path.join("peers.json"))?.unwrap_or_default();
-        Ok(Directory { path, instance: stamp.instance, peers: Mutex::new(peers), _lock: lock })
+        let peers = read_json(&disk, &path, PEERS)?.unwrap_or_default();
+        Ok(Directory { path, disk, instance: stamp.instance, peers: Mutex::new(peers), lock })
     }
 
     /// The directory's path.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it is one of the file system.
+    pub(crate) fn is_real(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// The files in it.
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// Whether the node has met a peer, so that others may count on what it has promised.
+    pub(crate) fn has_met(&self) -> bool {
+        !self.peers.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// The directory's own random name.
@@ -96,7 +119,7 @@ impl Directory {
             return Ok(known == instance);
         }
         peers.insert(id, instance.into());
-        let written = write_json(&self.path.join("peers.json"), &*peers);
+        let written = write_json(&self.disk, PEERS, &*peers);
         if written.is_err() {
             peers.remove(&id);
         }
@@ -120,63 +143,94 @@ pub struct Inspected {
 /// # Errors
 /// It cannot be read.
 pub fn inspect(path: &Path) -> Result<Option<Inspected>, DirectoryError> {
-    let Some(Stamp { cluster, id, .. }) = read_json(&path.join("node.json"))? else { return Ok(None) };
-    let lock = File::open(path.join("lock")).map_err(|e| DirectoryError::Io(path.into(), e))?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(path));
+    let Some(Stamp { cluster, id, .. }) = read_json(&disk, path, STAMP)? else { return Ok(None) };
+    let lock = fs::File::open(path.join("lock")).map_err(|e| DirectoryError::Io(path.into(), e))?;
     let in_use = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockShared).is_err();
     Ok(Some(Inspected { cluster, id, in_use }))
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, DirectoryError> {
-    match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| DirectoryError::Damaged(path.into(), e)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(DirectoryError::Io(path.into(), e)),
+/// Makes the directory if it is not there, durably, and locks it.
+fn make(data_dir: &Path, path: &Path) -> Result<fs::File, DirectoryError> {
+    let io = |e| DirectoryError::Io(path.to_path_buf(), e);
+    fs::create_dir_all(path).map_err(io)?;
+    sync_directory(data_dir).map_err(io)?;
+    let lock = fs::File::options().create(true).truncate(false).write(true).open(path.join("lock")).map_err(io)?;
+    if rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Err(DirectoryError::Locked(path.to_path_buf()));
+    }
+    Ok(lock)
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(
+    disk: &Arc<dyn Disk>,
+    path: &Path,
+    name: &str,
+) -> Result<Option<T>, DirectoryError> {
+    let read = || {
+        let file = disk.open(name)?;
+        let mut bytes = vec![0; file.len()? as usize];
+        file.read_at(0, &mut bytes)?;
+        Ok(bytes)
+    };
+    match read() {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| DirectoryError::Damaged(path.join(name), e)),
+        Err(e) if io::Error::kind(&e) == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(DirectoryError::Io(path.join(name), e)),
     }
 }
 
 /// Replaces a file in one step that a loss of power cannot tear.
-fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(&serde_json::to_vec_pretty(value)?)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    path.parent().map_or(Ok(()), sync_directory)
+fn write_json<T: Serialize>(disk: &Arc<dyn Disk>, name: &str, value: &T) -> io::Result<()> {
+    let temporary = format!("{name}{NEW}");
+    match disk.remove(&temporary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let file = disk.create(&temporary)?;
+    file.write_at(0, &serde_json::to_vec_pretty(value)?)?;
+    file.sync_data()?;
+    disk.rename(&temporary, name)?;
+    disk.sync_dir()
 }
 
 /// Makes renames and new files in a directory durable.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    fs::File::open(path)?.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn open(data_dir: &Path, cluster: &str, id: u64) -> Result<Directory, DirectoryError> {
+        Directory::open(&World::default(), data_dir, cluster, id)
+    }
+
     #[test]
     fn a_directory_is_locked_and_keeps_to_its_node_and_cluster() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Directory::open(dir.path(), "demo", 1).unwrap();
-        assert!(matches!(Directory::open(dir.path(), "demo", 1), Err(DirectoryError::Locked(_))));
+        let first = open(dir.path(), "demo", 1).unwrap();
+        assert!(matches!(open(dir.path(), "demo", 1), Err(DirectoryError::Locked(_))));
         let inspected = |in_use| Some(Inspected { cluster: "demo".into(), id: 1, in_use });
         assert_eq!(inspect(&dir.path().join("node-1")).unwrap(), inspected(true));
         assert_eq!(inspect(dir.path()).unwrap(), None);
         let instance = first.instance().to_string();
         drop(first);
         assert_eq!(inspect(&dir.path().join("node-1")).unwrap(), inspected(false));
-        assert_eq!(Directory::open(dir.path(), "demo", 1).unwrap().instance(), instance);
-        assert!(matches!(Directory::open(dir.path(), "other", 1), Err(DirectoryError::Foreign { .. })));
+        assert_eq!(open(dir.path(), "demo", 1).unwrap().instance(), instance);
+        assert!(matches!(open(dir.path(), "other", 1), Err(DirectoryError::Foreign { .. })));
         fs::rename(dir.path().join("node-1"), dir.path().join("node-2")).unwrap();
-        assert!(matches!(Directory::open(dir.path(), "demo", 2), Err(DirectoryError::Foreign { id: 1, .. })));
+        assert!(matches!(open(dir.path(), "demo", 2), Err(DirectoryError::Foreign { id: 1, .. })));
     }
 
     #[test]
     fn a_peer_is_known_by_its_first_instance_also_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Directory::open(dir.path(), "demo", 1).unwrap();
+        let first = open(dir.path(), "demo", 1).unwrap();
         assert!(first.know_peer(2, "a").unwrap());
         drop(first);
-        let again = Directory::open(dir.path(), "demo", 1).unwrap();
+        let again = open(dir.path(), "demo", 1).unwrap();
         assert!(again.know_peer(2, "a").unwrap());
         assert!(!again.know_peer(2, "b").unwrap());
     }

@@ -60,6 +60,11 @@ impl Group {
         self.core.id
     }
 
+    /// The time of day as the node sees it: milliseconds since 1970, UTC.
+    pub fn now_ms(&self) -> u64 {
+        self.core.world.clock.now_ms()
+    }
+
     /// Why there is no leader, with the facts: who is up, and how many are needed. `not_done` ends
     /// the sentence.
     pub(super) async fn no_leader(&self, not_done: &str) -> Failure {
@@ -198,7 +203,7 @@ impl Group {
             Err(_) => return tracing::error!("the disk does not answer: not waiting for it any longer"),
         }
         let store = self.core.store.clone();
-        match tokio::task::spawn_blocking(move || store.checkpoint()).await {
+        match crate::world::work(move || store.checkpoint()).await {
             Ok(Ok(_)) => {}
             Ok(Err(e)) => tracing::warn!("the last checkpoint failed, the log has what it lacks: {e}"),
             Err(e) => tracing::warn!("the last checkpoint failed: {e}"),
@@ -214,6 +219,7 @@ impl Group {
     pub async fn failed(&self) -> String {
         let mut damage = self.core.damage.subscribe();
         tokio::select! {
+            biased;
             why = self.raft_stopped() => why,
             Ok(why) = damage.wait_for(Option::is_some) => why.clone().unwrap_or_default(),
         }

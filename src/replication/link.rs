@@ -5,7 +5,7 @@
 //! hands answers back. A connection that owes an answer and has been silent for too long is
 //! closed, so that one to a peer that restarted cannot starve those who wait behind it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -64,7 +64,7 @@ struct State {
     /// When the last answer came.
     heard: Instant,
     /// Callers that wait, and since when; those that gave up stay until they are answered.
-    waiting: HashMap<u64, (Instant, oneshot::Sender<Response>)>,
+    waiting: BTreeMap<u64, (Instant, oneshot::Sender<Response>)>,
 }
 
 impl Shared {
@@ -179,7 +179,7 @@ impl Link {
 
 impl Connection {
     fn start(io: PeerIo, stale_after: Duration) -> Connection {
-        let state = State { heard: Instant::now(), waiting: HashMap::new() };
+        let state = State { heard: Instant::now(), waiting: BTreeMap::new() };
         let shared = Arc::new(Shared { next_id: AtomicU64::new(1), state: Mutex::new(Some(state)) });
         let (frames, queue) = mpsc::unbounded_channel();
         let (reader, writer) = tokio::io::split(io);
@@ -199,11 +199,12 @@ async fn read_answers<R: AsyncRead>(
     let mut look = tokio::time::interval(Duration::from_millis(100));
     loop {
         tokio::select! {
+            biased;
+            _ = look.tick() => if shared.is_stale(stale_after) { break },
             frame = frames.next::<Response>() => match frame {
                 Ok(Some((id, response))) => shared.answer(id, response),
                 Ok(None) | Err(_) => break,
             },
-            _ = look.tick() => if shared.is_stale(stale_after) { break },
         }
     }
     shared.close();

@@ -12,7 +12,6 @@ mod applier;
 mod barrier;
 mod batcher;
 mod builder;
-mod clock;
 mod core;
 mod dial;
 mod directory;
@@ -24,6 +23,7 @@ mod network;
 mod peers;
 mod propose;
 mod report;
+mod runtime;
 mod start;
 #[cfg(test)]
 mod suite;
@@ -32,7 +32,6 @@ mod upkeep;
 mod vitals;
 mod wire;
 
-pub(crate) use clock::now_ms;
 pub use dial::PEER_HEADER;
 pub use directory::{DirectoryError, Inspected, inspect};
 pub use group::{Check, Group, ReadWant};

@@ -12,7 +12,6 @@ use openraft::raft::{
     VoteRequest, VoteResponse,
 };
 use openraft::{AnyError, BasicNode, RaftNetworkFactory, RaftNetworkV2};
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::applier::SnapshotData;
@@ -20,6 +19,8 @@ use super::dial::Dialer;
 use super::link::{CallError, Link};
 use super::types::{TypeConfig, Vote};
 use super::wire::{Request, Response};
+use crate::store::Export;
+use crate::world::work;
 
 /// How long installing a received snapshot may take.
 const INSTALL_TIME: Duration = Duration::from_secs(120);
@@ -144,6 +145,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         let link = self.link.separate(INSTALL_TIME);
         tracing::info!("sending {} a snapshot at revision {}", link.address(), view.revision());
         tokio::select! {
+            biased;
             closed = cancel => Err(StreamingError::Closed(closed)),
             sent = send_snapshot(link, vote, view) => sent.map_err(StreamingError::from),
         }
@@ -170,18 +172,15 @@ async fn send_snapshot(
         Response::Received => Ok(()),
         other => Err(odd(&other)),
     };
-    let (chunks, mut queue) = mpsc::channel(2);
-    tokio::task::spawn_blocking(move || {
-        for chunk in view.export() {
-            if chunks.blocking_send(chunk).is_err() {
-                return;
-            }
-        }
-    });
     let soon = || Instant::now() + CHUNK_TIME;
     expect_received(link.call(&Request::SnapshotBegin(vote), soon()).await.map_err(rpc_error)?)?;
-    while let Some(chunk) = queue.recv().await {
-        let chunk = chunk.map_err(|e| RPCError::Network(NetworkError::new(&AnyError::error(e))))?;
+    let failed = |e: &(dyn std::error::Error + 'static)| RPCError::Network(NetworkError::new(&AnyError::error(e)));
+    let read = |mut chunks: Export| work(move || (chunks.next(), chunks));
+    let mut reading = read(view.export());
+    while let (Some(chunk), chunks) = reading.await.map_err(|e| failed(&e))? {
+        // The next one is read while this one is on its way.
+        reading = read(chunks);
+        let chunk = chunk.map_err(|e| failed(&e))?;
         let request = Request::SnapshotChunk(chunk.into());
         expect_received(link.call(&request, soon()).await.map_err(rpc_error)?)?;
     }

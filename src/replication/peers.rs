@@ -85,14 +85,14 @@ async fn receive_snapshot(
         }
         Request::SnapshotChunk(chunk) => {
             let Incoming { vote, mut receiver } = incoming.take().ok_or("a chunk without a beginning")?;
-            let written = tokio::task::spawn_blocking(move || receiver.write(&chunk).map(|()| receiver));
+            let written = crate::world::work(move || receiver.write(&chunk).map(|()| receiver));
             let receiver = written.await.map_err(|e| e.to_string())?.map_err(said)?;
             *incoming = Some(Incoming { vote, receiver });
             Ok(Response::Received)
         }
         _ => {
             let Incoming { vote, receiver } = incoming.take().ok_or("an end without a beginning")?;
-            let received = tokio::task::spawn_blocking(move || receiver.finish());
+            let received = crate::world::work(move || receiver.finish());
             let received = received.await.map_err(|e| e.to_string())?.map_err(said)?;
             let snapshot = received_snapshot(received).map_err(|e| e.to_string())?;
             let installed = core.raft.install_full_snapshot(vote, snapshot).await.map_err(|e| e.to_string())?;

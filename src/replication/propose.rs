@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::clock::now_ms;
 use super::group::{Group, LEADER_WAIT, LOOK_AGAIN};
 use super::types::Item;
 use super::wire::Refusal;
@@ -26,7 +25,7 @@ impl Group {
     /// What the store refused, or why the write was not taken or its fate is unknown.
     pub async fn propose(&self, write: Write, key: Option<IdempotencyKey>, deadline: Instant) -> Answer {
         let repeatable = key.is_some();
-        let proposal = Proposal { write, key, at_ms: now_ms() };
+        let proposal = Proposal { write, key, at_ms: self.core.world.clock.now_ms() };
         self.propose_item(Item::Write(proposal), repeatable, deadline).await
     }
 
@@ -76,6 +75,7 @@ impl Group {
         let way = if leader == self.core.id { &self.local } else { &self.remote };
         let unknown = |why: &str| Err(Refusal::Unknown(why.into()));
         tokio::select! {
+            biased;
             answers = timeout_at(deadline, way.submit(item, 1)) => match answers {
                 Ok(Ok(mut answers)) => answers.0.pop().map_or_else(|| unknown("the answer is missing"), Ok),
                 Ok(Err(refusal)) => Err(refusal),

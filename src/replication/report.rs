@@ -77,7 +77,7 @@ impl Group {
     /// # Errors
     /// `no_leader` or `timeout` where no such revision could be agreed on.
     pub async fn verify(&self, deadline: Instant) -> Result<VerifyReport, Failure> {
-        let token = rand::random();
+        let token = crate::world::number();
         let marked = self.propose_item(Item::Digest(token), true, deadline).await?;
         let ids = self.core.config.nodes.iter().map(|node| node.id);
         let nodes = join_all(ids.map(|id| self.node_digest(id, token, deadline))).await;

@@ -22,9 +22,14 @@ use super::log::LogStore;
 use super::network::{Factory, Network};
 use super::types::Raft;
 use crate::config::Config;
-use crate::disk::{Disk as _, RealDisk};
+use crate::disk::Disk;
 use crate::store::{Store, StoreError};
+use crate::world::{World, work};
 
+/// The directory of the log.
+const LOG: &str = "log";
+/// The file of the store.
+const STORE: &str = "store.redb";
 /// How many batches the leader has in the log, not yet applied, before it gathers.
 const PROPOSALS_IN_FLIGHT: usize = 2;
 /// How many forwarded batches are on the way to the leader before a node gathers.
@@ -55,25 +60,22 @@ impl Group {
     /// # Errors
     /// The data directory is in use, foreign or damaged, or Raft refuses to start.
     pub async fn start(config: Config, id: u64) -> Result<Group, StartError> {
-        let directory = Arc::new(Directory::open(&config.data_dir, &config.cluster, id)?);
-        let path = directory.path().to_path_buf();
-        let (store, log) = tokio::task::spawn_blocking(move || -> Result<_, StartError> {
-            let store = path.join("store.redb");
-            // Made anew, it would have forgotten votes and acknowledged entries.
-            let disk = RealDisk::new(&path).directory("log")?;
-            if disk.list()?.is_empty() && (store.exists() || path.join("peers.json").exists()) {
-                let why = no_log(&path);
-                return Err(StartError::Log(io::Error::new(io::ErrorKind::NotFound, why)));
-            }
-            let log = LogStore::open(disk, 0)?;
-            Ok((Store::open(&store)?, log))
-        })
-        .await
-        .map_err(|e| StartError::Raft(e.to_string()))??;
+        Group::start_in(World::default(), config, id).await
+    }
+
+    /// Starts node `id` of `config` in a world of the caller's.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_in(world: World, config: Config, id: u64) -> Result<Group, StartError> {
+        let directory = Arc::new(Directory::open(&world, &config.data_dir, &config.cluster, id)?);
+        let files = directory.clone();
+        let opening = files.clone();
+        let (store, log) = work(move || open_files(&opening)).await.map_err(|e| StartError::Raft(e.to_string()))??;
 
         let lease = Duration::from_millis(config.election_timeout_ms);
         let addresses: BTreeMap<u64, String> = config.nodes.iter().map(|n| (n.id, n.address.clone())).collect();
-        let dialer = Arc::new(Dialer::new(&config.cluster, id, directory, addresses, lease));
+        let dialer = Arc::new(Dialer::new(world.network.clone(), &config.cluster, id, directory, addresses, lease));
         let network = Arc::new(Network::new(dialer.clone(), lease * 2));
         let digests = Digests::default();
         let at = read_marks(&store.marks())?.0.map_or(0, |applied| applied.index);
@@ -83,8 +85,11 @@ impl Group {
         let raft = Raft::new(id, Arc::new(raft_config(&config)?), factory, log.clone(), applier)
             .await
             .map_err(|e| StartError::Raft(e.to_string()))?;
+        let disk = files.disk().clone();
         let core = Arc::new(Core {
             config,
+            disk,
+            world,
             id,
             raft,
             store,
@@ -109,6 +114,36 @@ impl Group {
         let group = Group { core, dialer, local, remote, barrier };
         tokio::spawn(super::builder::run(group.clone()));
         Ok(group)
+    }
+}
+
+/// Opens a node's files, made if the node is new.
+fn open_files(directory: &Directory) -> Result<(Store, LogStore), StartError> {
+    let disk = directory.disk();
+    let there = disk.list()?.iter().any(|name| name == STORE);
+    let segments = disk.directory(LOG)?;
+    // Made anew, it would have forgotten votes and acknowledged entries.
+    if segments.list()?.is_empty() && (there || directory.has_met()) {
+        return Err(StartError::Log(io::Error::new(io::ErrorKind::NotFound, no_log(directory.path()))));
+    }
+    let log = LogStore::open(segments, 0)?;
+    let store = if directory.is_real() { Store::open(&directory.path().join(STORE))? } else { open_store(disk)? };
+    Ok((store, log))
+}
+
+/// Opens the store on a disk that the world brings. A new one gets its name when it is whole.
+fn open_store(disk: &Arc<dyn Disk>) -> Result<Store, StartError> {
+    match disk.open(STORE) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let temporary = format!("{STORE}.new");
+            let _ = disk.remove(&temporary);
+            let store = Store::in_file(disk.create(&temporary)?)?;
+            disk.rename(&temporary, STORE)?;
+            disk.sync_dir()?;
+            Ok(store)
+        }
+        Err(e) => Err(e.into()),
+        Ok(file) => Ok(Store::in_file(file)?),
     }
 }
 

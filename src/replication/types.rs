@@ -16,6 +16,7 @@ openraft::declare_raft_types!(
         Node = openraft::BasicNode,
         Term = u64,
         LeaderId = openraft::impls::leader_id_std::LeaderId<u64, u64>,
+        AsyncRuntime = super::runtime::Runtime,
 );
 
 pub(crate) type Raft = openraft::Raft<TypeConfig, super::applier::Applier>;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::core::Core;
-use super::vitals;
 
 /// How many bytes of applied, not yet checkpointed writes make a checkpoint due.
 const CHECKPOINT_BYTES: usize = 16 << 20;
@@ -34,7 +33,7 @@ pub(crate) async fn run(core: Arc<Core>) {
         let pending = core.store.pending_bytes();
         if pending >= CHECKPOINT_BYTES || (pending > 0 && checkpointed.elapsed() >= CHECKPOINT_TIME) {
             let store = core.store.clone();
-            match tokio::task::spawn_blocking(move || store.checkpoint()).await {
+            match crate::world::work(move || store.checkpoint()).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(e)) => {
                     tracing::error!("cannot checkpoint the store: {e}");
@@ -55,7 +54,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 }
 
 fn watch_disk(core: &Core) {
-    let Some(free) = vitals::free(&core.data_dir()) else { return };
+    let Ok(free) = core.disk.room() else { return };
     let full = free < LEAST_FREE;
     core.no_room.store(free < NO_ROOM, Ordering::Relaxed);
     if core.disk_full.swap(full, Ordering::Relaxed) != full {

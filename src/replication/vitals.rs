@@ -44,12 +44,6 @@ pub(crate) fn used(path: &Path) -> u64 {
     entries.flatten().map(size).sum()
 }
 
-/// How many bytes are free on the disk of a directory.
-pub(crate) fn free(path: &Path) -> Option<u64> {
-    let space = rustix::fs::statvfs(path).ok()?;
-    Some(space.f_bavail.saturating_mul(space.f_frsize))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

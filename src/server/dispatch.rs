@@ -201,7 +201,7 @@ impl App {
             Endpoint::Verify => cluster::verify(self, ask).await,
             Endpoint::Livez => cluster::livez(self, ask),
             Endpoint::Readyz => cluster::readyz(self, ask),
-            Endpoint::Version => cluster::version(),
+            Endpoint::Version => cluster::version(self),
             Endpoint::Metrics => cluster::metrics(),
             Endpoint::OpenApi => openapi::answer(),
             Endpoint::Root => cluster::root(self),

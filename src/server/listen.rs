@@ -16,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -24,6 +24,7 @@ use super::Limits;
 use super::guard::{Guarded, InFlight};
 use super::meter;
 use super::socket::{Socket, Traffic};
+use crate::world::Listener;
 
 mod doors;
 
@@ -45,8 +46,9 @@ pub(super) struct Unusual {
 }
 
 /// Serves connections until `shutdown` resolves, then lets what is in flight finish.
-pub(super) async fn serve<S, B>(listener: TcpListener, limits: Limits, service: S, shutdown: impl Future<Output = ()>)
+pub(super) async fn serve<L, S, B>(listener: L, limits: Limits, service: S, shutdown: impl Future<Output = ()>)
 where
+    L: Listener,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
     B: Body + Send + Unpin + 'static,
@@ -59,6 +61,7 @@ where
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
+            biased;
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             accepted = accept(&listener) => {
@@ -80,9 +83,9 @@ where
 }
 
 /// The next connection, or `None` where accepting failed and the loop should look again.
-async fn accept(listener: &TcpListener) -> Option<TcpStream> {
+async fn accept<L: Listener>(listener: &L) -> Option<L::Stream> {
     match listener.accept().await {
-        Ok((stream, _)) => Some(stream),
+        Ok(stream) => Some(stream),
         // These are the failures of one connection, not of the listener.
         Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => None,
         Err(error) => {
@@ -116,14 +119,15 @@ impl Drop for Open {
     }
 }
 
-async fn connection<S, B>(
-    stream: TcpStream,
+async fn connection<C, S, B>(
+    stream: C,
     mut place: Place,
     traffic: Arc<Traffic>,
     limits: Limits,
     service: S,
     mut stopping: watch::Receiver<bool>,
 ) where
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
     S::Future: Send,
     B: Body + Send + Unpin + 'static,
@@ -131,8 +135,6 @@ async fn connection<S, B>(
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let _open = Open::new();
-    // Without it small answers wait for acknowledgements; a socket that refuses still works.
-    let _ = stream.set_nodelay(true);
     let reserve = place.is_reserve();
     let io = TokioIo::new(Socket::new(stream, traffic.clone(), &limits));
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
@@ -157,6 +159,7 @@ async fn connection<S, B>(
         .with_upgrades();
     let mut served = pin!(served);
     let result = tokio::select! {
+        biased;
         result = served.as_mut() => result,
         () = stopped(&mut stopping) => {
             served.as_mut().graceful_shutdown();
@@ -177,6 +180,7 @@ mod tests {
     use bytes::Bytes;
     use http_body_util::{BodyExt as _, Full};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::{Notify, oneshot};
     use tokio::task::JoinHandle;
 

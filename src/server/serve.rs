@@ -79,6 +79,7 @@ pub async fn serve(
     on_ready(bound);
 
     let ended = tokio::select! {
+        biased;
         _ = terminate.recv() => Ok(Ended::Terminated),
         _ = interrupt.recv() => Ok(Ended::Interrupted),
         why = group.failed() => Err(ServeError::Failed(id, why)),

@@ -9,7 +9,6 @@ use hyper::Uri;
 use hyper::service::{Service as _, service_fn};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use warp::Filter;
 use warp::reply::Response;
@@ -18,15 +17,17 @@ use super::dispatch::{App, Request};
 use super::listen::{self, Unusual};
 use super::{Limits, meter};
 use crate::replication::Group;
+use crate::world::Listener;
 
 /// Serves `group` on `listener` until `shutdown` resolves, then lets what is in
 /// flight finish, for five seconds at most. Peer connections end when this returns.
-pub async fn run(listener: TcpListener, group: Group, limits: Limits, shutdown: impl Future<Output = ()>) {
+pub async fn run(listener: impl Listener, group: Group, limits: Limits, shutdown: impl Future<Output = ()>) {
     let (_ends_on_return, ended) = watch::channel(());
     let app = Arc::new(App::new(group, limits, ended));
     let inner = TowerToHyperService::new(warp::service(filter(app)));
     let service = service_fn(move |request| inner.call(with_path(request)));
     tokio::select! {
+        biased;
         () = listen::serve(listener, limits, service, shutdown) => {}
         () = meter::upkeep() => {}
     }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use openraft::storage::IOFlushed;
@@ -19,6 +19,7 @@ use super::super::types::TypeConfig;
 use super::format::{Batch, Kind, io_error};
 use super::state::{Place, Shared};
 use super::tail::{Marks, Tail, Trouble, name};
+use crate::world::{number, simulated};
 
 /// How many jobs one batch takes at most.
 const MAX_JOBS: usize = 1024;
@@ -26,6 +27,8 @@ const MAX_JOBS: usize = 1024;
 const MAX_BYTES: u64 = 16 << 20;
 /// How long a committed mark may wait for another reason to sync.
 const MARK_DELAY: Duration = Duration::from_millis(200);
+/// After how many rounds of a simulation a committed mark is written.
+const MARK_ROUNDS: u32 = 130;
 /// The pause before a full disk is tried again.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -69,7 +72,11 @@ pub(super) fn start(shared: Arc<Shared>, tail: Tail, marks: Marks) -> io::Result
     let (jobs, queue) = mpsc::channel();
     let mut writer = Writer { shared, tail, marks, queue, waiting: VecDeque::new(), failed: None };
     writer.remove_segments();
-    std::thread::Builder::new().name("ddb-log".into()).spawn(move || writer.run())?;
+    if simulated() {
+        tokio::spawn(writer.run_simulated());
+    } else {
+        std::thread::Builder::new().name("ddb-log".into()).spawn(move || writer.run())?;
+    }
     Ok(jobs)
 }
 
@@ -84,21 +91,7 @@ impl Writer {
             };
             let ended = matches!(first, Err(RecvTimeoutError::Disconnected));
             let idle = first.is_err();
-            let mut jobs = Vec::new();
-            let mut gathered = 0;
-            let more = std::iter::from_fn(|| self.waiting.pop_front().or_else(|| self.queue.try_recv().ok()));
-            for job in first.into_iter().chain(more.take(MAX_JOBS)) {
-                match job {
-                    Job::Committed(sealed) => committed = Some(sealed),
-                    job => {
-                        gathered += if let Job::Append { bytes, .. } = &job { *bytes } else { 0 };
-                        jobs.push(job);
-                    }
-                }
-                if gathered > MAX_BYTES {
-                    break;
-                }
-            }
+            let jobs = self.gather(first.ok(), &mut committed);
             if !jobs.is_empty() || (idle && committed.is_some()) {
                 self.settle(jobs, committed.take());
             }
@@ -106,6 +99,44 @@ impl Writer {
                 return;
             }
         }
+    }
+
+    /// The same as a task of a simulation: a batch takes a while, and no thread waits.
+    async fn run_simulated(mut self) {
+        let mut committed: Option<Vec<u8>> = None;
+        let mut rounds = 0;
+        loop {
+            tokio::time::sleep(Duration::from_micros(500 + number() % 2_000)).await;
+            let first = match self.queue.try_recv() {
+                Err(TryRecvError::Disconnected) => return,
+                first => first.ok(),
+            };
+            rounds = if committed.is_some() { rounds + 1 } else { 0 };
+            let jobs = self.gather(first, &mut committed);
+            if !jobs.is_empty() || rounds > MARK_ROUNDS {
+                self.settle(jobs, committed.take());
+            }
+        }
+    }
+
+    /// `first` and all jobs that wait, as far as one batch takes them.
+    fn gather(&mut self, first: Option<Job>, committed: &mut Option<Vec<u8>>) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        let mut gathered = 0;
+        let more = std::iter::from_fn(|| self.waiting.pop_front().or_else(|| self.queue.try_recv().ok()));
+        for job in first.into_iter().chain(more.take(MAX_JOBS)) {
+            match job {
+                Job::Committed(sealed) => *committed = Some(sealed),
+                job => {
+                    gathered += if let Job::Append { bytes, .. } = &job { *bytes } else { 0 };
+                    jobs.push(job);
+                }
+            }
+            if gathered > MAX_BYTES {
+                break;
+            }
+        }
+        jobs
     }
 
     /// Writes the jobs as one batch and tells each what became of it.

@@ -45,7 +45,7 @@ async fn run(app: &App, ask: &Ask, change: Change) -> Result<Response, Failure> 
     let given = ask.key(&template)?;
     let keyed = given.is_some();
     // The key of a request that brought none is its own: a batch may then be repeated, the request not.
-    let own = || idempotency_key(uuid::Uuid::new_v4().to_string().as_bytes(), &template);
+    let own = || idempotency_key(crate::world::name().as_bytes(), &template);
     let key = given.map_or_else(own, Ok)?;
     let view = app.group.read(ReadWant::default(), ask.deadline).await?;
     let table = view.table(&ask.table).map_err(unreadable(&app.group))??;

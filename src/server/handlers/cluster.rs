@@ -8,7 +8,7 @@ use super::super::dispatch::App;
 use super::super::request::Ask;
 use super::super::{meter, reply};
 use crate::model::{Failure, NodeVersion};
-use crate::replication::{Check, now_ms};
+use crate::replication::Check;
 
 /// `GET /v1/status`.
 pub(in super::super) async fn status(app: &App) -> Result<Response, Failure> {
@@ -42,9 +42,9 @@ fn is_verbose(ask: &Ask) -> bool {
 }
 
 /// `GET /version`.
-pub(in super::super) fn version() -> Result<Response, Failure> {
+pub(in super::super) fn version(app: &App) -> Result<Response, Failure> {
     let (version, name) = (env!("CARGO_PKG_VERSION").into(), "ddb".into());
-    reply::encoded(200, &NodeVersion { version, name, time_ms: Some(now_ms()) })
+    reply::encoded(200, &NodeVersion { version, name, time_ms: Some(app.group.now_ms()) })
 }
 
 /// `GET /metrics`.

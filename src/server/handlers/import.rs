@@ -65,7 +65,7 @@ where
         first: 0,
     };
     // The key of a request that brought none is its own: a batch may then be repeated, the request not.
-    let key = ask.key_text()?.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let key = ask.key_text()?.unwrap_or_else(crate::world::name);
     let resumes = on_conflict == OnConflict::Same;
     let (counts, revision) = (Counts::default(), view.revision());
     let mut run =

@@ -33,6 +33,7 @@ pub(in super::super) fn connect(app: &App, ask: Ask) -> Result<Response, Failure
             }
         };
         tokio::select! {
+            biased;
             () = serve => {}
             // It errs when the server is gone, which is what it is watched for.
             _ = ended.changed() => {}

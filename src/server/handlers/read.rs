@@ -84,7 +84,7 @@ pub(super) fn broken(error: StoreError) -> Failure {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    match tokio::task::spawn_blocking(work).await {
+    match crate::world::work(work).await {
         Ok(result) => result,
         Err(error) => Err(Failure::internal(format!("the read broke off: {error}"))),
     }

@@ -1,7 +1,9 @@
 //! Owns the running of a search: slices of bounded size and time, each a piece of the answer's body.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::read::broken;
 use crate::model::{Condition, Failure, Order, Row, RowKey, Table};

@@ -1,0 +1,84 @@
+//! Owns what the nodes' log lines tell a simulation: counts of some, and all of them for a reader.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::{EnvFilter, Registry};
+
+thread_local! {
+    /// What panicked on this thread.
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How often the nodes said what matters.
+#[derive(Clone, Default)]
+pub(crate) struct Said {
+    pub(crate) led: Arc<AtomicU64>,
+    pub(crate) installed: Arc<AtomicU64>,
+}
+
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let _ = if field.name() == "message" {
+            write!(self.0, "{value:?}")
+        } else {
+            write!(self.0, " {}={value:?}", field.name())
+        };
+    }
+}
+
+struct Listening {
+    said: Said,
+    shown: bool,
+}
+
+impl<S: Subscriber> Layer<S> for Listening {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        let text = message.0;
+        if text.starts_with("This node is MASTER") || text.starts_with("[WARNING] I am the new TEMP MASTER") {
+            self.said.led.fetch_add(1, Ordering::Relaxed);
+        } else if text.starts_with("installed a snapshot") {
+            self.said.installed.fetch_add(1, Ordering::Relaxed);
+        }
+        if self.shown {
+            let at = turmoil::sim_elapsed().unwrap_or_default().as_secs_f64();
+            let (level, target) = (event.metadata().level(), event.metadata().target());
+            eprintln!("{at:9.4} {level:5} {target}: {text}");
+        }
+    }
+}
+
+/// Runs `f` while the nodes' log lines are listened to, and shown where SIM_LOG says so.
+pub(crate) fn listening<T>(said: &Said, f: impl FnOnce() -> T) -> T {
+    let shown = std::env::var("SIM_LOG").ok();
+    let filter = EnvFilter::new(shown.as_deref().unwrap_or("info"));
+    let layer = Listening { said: said.clone(), shown: shown.is_some() };
+    let subscriber = Registry::default().with(filter).with(layer);
+    tracing::subscriber::with_default(subscriber, f)
+}
+
+/// Notes panics on this thread, also those that a task's runtime keeps to itself.
+pub(crate) fn watch_panics() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICS.with_borrow_mut(|panics| panics.push(info.to_string()));
+            before(info);
+        }));
+    });
+}
+
+/// The panics of this thread since the last call.
+pub(crate) fn panics() -> Vec<String> {
+    PANICS.take()
+}
