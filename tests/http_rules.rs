@@ -342,7 +342,14 @@ async fn an_idempotency_key_names_one_write() {
         "idempotency-key: é",
         &format!("idempotency-key: {}", "x".repeat(201)),
     ] {
-        refused(&send(&cluster, "POST", "/insert", &[bad], body).await, true, "400 bad_request", "idempotency key", "");
+        // Also where nothing would be written.
+        let read = br#"{"operations":[{"get":{"table":"students","row_id":"k"}}]}"#;
+        for (path, body) in
+            [("/insert", &body[..]), ("/v1/tables/students/import", b""), ("/v1/transactions?dry_run=1", &read[..])]
+        {
+            let reply = send(&cluster, "POST", path, &[bad], body).await;
+            refused(&reply, true, "400 bad_request", "idempotency key", "");
+        }
     }
     let twice = ["idempotency-key: a", "idempotency-key: a"];
     refused(&send(&cluster, "POST", "/insert", &twice, body).await, true, "400 bad_request", "twice", "");

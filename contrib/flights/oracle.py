@@ -47,7 +47,7 @@ def lines(file):
 def searches(directory, file):
     db = load(directory)
     for line in lines(file):
-        table, _, where = line.split("\t")
+        table, _, where, _ = line.split("\t")
         ids = [row[0] for row in db.execute(f"SELECT row_id FROM {table} WHERE {where} ORDER BY row_id")]
         print(len(ids), zlib.crc32("".join(id + "\n" for id in ids).encode()))
 

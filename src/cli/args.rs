@@ -9,8 +9,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use super::commands::{
-    bench, completions, config, delete, demo, doctor, export, generate, get, help, import, insert, search, serve, shell,
-    sql, status, table, txn, update, verify, wait,
+    bench, completions, config, delete, demo, doctor, export, generate, get, help, import, insert, search, serve,
+    shell, sql, status, table, txn, update, verify, wait,
 };
 use super::help::EXIT_CODES;
 use super::print::Format;

@@ -37,7 +37,8 @@ impl IndexUse {
         serving.reduce(|best, other| if other.worth > best.worth { other } else { best })
     }
 
-    fn of(table: &Table, place: usize, conditions: &[Condition], order: Option<&Order>) -> Option<IndexUse> {
+    /// How the index at that position serves, if it does.
+    pub fn of(table: &Table, place: usize, conditions: &[Condition], order: Option<&Order>) -> Option<IndexUse> {
         let index = &table.indexes[place];
         if index.state != IndexState::Ready {
             return None;

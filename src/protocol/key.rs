@@ -5,17 +5,23 @@ use crate::model::{Code, Failure, IdempotencyKey, Write};
 /// The longest key, in bytes.
 const LONGEST: usize = 200;
 
-/// The idempotency key `text` for `write`.
+/// The text of an idempotency key.
 ///
 /// # Errors
 /// `bad_request` unless it is 1 to 200 bytes of visible ASCII.
-pub fn idempotency_key(text: &[u8], write: &Write) -> Result<IdempotencyKey, Failure> {
+pub fn key_text(text: &[u8]) -> Result<&str, Failure> {
     match std::str::from_utf8(text) {
-        Ok(key) if (1..=LONGEST).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => {
-            Ok(IdempotencyKey { key: key.into(), digest: digest(write)? })
-        }
+        Ok(key) if (1..=LONGEST).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) => Ok(key),
         _ => Err(Failure::new(Code::BadRequest, "the idempotency key is not 1 to 200 bytes of visible ASCII")),
     }
+}
+
+/// The idempotency key `text` for `write`.
+///
+/// # Errors
+/// `bad_request`, as `key_text`.
+pub fn idempotency_key(text: &[u8], write: &Write) -> Result<IdempotencyKey, Failure> {
+    Ok(IdempotencyKey { key: key_text(text)?.into(), digest: digest(write)? })
 }
 
 /// xxh3-128 of the write's postcard bytes; the same on every node and machine.

@@ -25,7 +25,7 @@ mod words;
 pub use answer::{BadLine, Changed, CreatedTable, Imported, TableInfo, TableList, Written, decode};
 pub use cursor::{decode_cursor, decode_ordered_cursor, encode_cursor, encode_ordered_cursor};
 pub use error::{decode_failure, encode_failure};
-pub use key::idempotency_key;
+pub use key::{idempotency_key, key_text};
 pub use lines::{LineFormat, RecordEnds, RowReader, write_csv_head, write_line};
 pub use request::{
     encode_create_table, encode_insert, encode_row_body, parse_create_table, parse_create_table_v0, parse_delete,

@@ -80,8 +80,9 @@ fn parameters(route: &Route, operation: &Value) -> Result<Value, String> {
     let common = |name: &str| json!({"$ref": format!("#/components/parameters/{name}")});
     let own = operation["parameters"].as_array().cloned().unwrap_or_default();
     let has = |name: &str| own.iter().any(|one| one["in"] == "path" && one["name"] == name);
-    let names = [("table", "Table"), ("id", "RowId")].into_iter().take(route.names());
-    let mut all: Vec<Value> = names.filter(|(name, _)| !has(name)).map(|(_, name)| common(name)).collect();
+    let names = [("table", "Table"), ("id", "RowId"), ("index", "IndexName")].into_iter();
+    let names = names.filter(|(name, _)| route.path.contains(&format!("{{{name}}}")) && !has(name));
+    let mut all: Vec<Value> = names.map(|(_, name)| common(name)).collect();
     let told: Vec<&str> =
         own.iter().filter(|one| one["in"] == "query").filter_map(|one| one["name"].as_str()).collect();
     if let Some(name) = route.params.iter().find(|name| !told.contains(name)) {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::params::Params;
 use super::routes::{BodyKind, Endpoint, Route};
 use crate::model::{Code, Failure, IdempotencyKey, When, Write, excerpt};
-use crate::protocol::idempotency_key;
+use crate::protocol::{idempotency_key, key_text};
 
 /// The header that names a write, so that it can be sent again.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -114,11 +114,9 @@ impl Ask {
     /// The request's idempotency key as it was given, if it has one.
     ///
     /// # Errors
-    /// `bad_request` where there is more than one, or it is no text.
+    /// `bad_request` where there is more than one, or it is no key.
     pub(super) fn key_text(&self) -> Result<Option<String>, Failure> {
-        let text =
-            |key: &[u8]| std::str::from_utf8(key).map(String::from).map_err(|_| bad("the idempotency key is no text"));
-        single(&self.headers, &IDEMPOTENCY_KEY)?.map(text).transpose()
+        single(&self.headers, &IDEMPOTENCY_KEY)?.map(|key| key_text(key).map(String::from)).transpose()
     }
 
     /// The condition of a write to one row: `If-Match: "<rev>"` or, for a PUT, `If-None-Match: *`.

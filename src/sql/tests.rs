@@ -7,12 +7,14 @@ use rusqlite::Connection;
 
 use super::{Gate, Sink, SqlError, run, value};
 use crate::model::{
-    Cell, Code, ColumnSpec, Failure, Proposal, PutMode, SqlColumn, SqlParams, SqlQuery, Value, When, Write,
+    Cell, Code, ColumnSpec, Failure, IndexSpec, Proposal, PutMode, SqlColumn, SqlParams, SqlQuery, Value, When, Write,
 };
 use crate::store::{Marks, Store, View};
 
-/// Tables, their columns, and their rows as JSON: the row id, then a value a column.
-const TABLES: [(&str, &[&str], &[&str]); 3] = [
+/// A table, its columns, and its rows as JSON: the row id, then a value a column.
+pub(super) type Spec = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+pub(super) const TABLES: [Spec; 3] = [
     (
         "students",
         &[
@@ -61,7 +63,7 @@ const TABLES: [(&str, &[&str], &[&str]); 3] = [
     ),
 ];
 
-const QUERIES: &[&str] = &[
+pub(super) const QUERIES: &[&str] = &[
     "SELECT * FROM students ORDER BY id",
     "SELECT id, name FROM students ORDER BY id DESC LIMIT 3",
     "SELECT name FROM students WHERE id = 2",
@@ -117,14 +119,23 @@ const QUERIES: &[&str] = &[
     "SELECT 9007199254740993, 0.1 + 0.2, 1e300 * 10, 'é', x'00ff', NULL, 9e999",
 ];
 
-/// A store with the tables, and SQLite with the same in plain tables of its own.
 fn tables() -> (View, Connection) {
+    tables_of(&TABLES, &[])
+}
+
+/// A store with tables and indexes, and SQLite with the same rows in plain tables of its own.
+pub(super) fn tables_of(tables: &[Spec], indexes: &[(&str, &[&str], bool)]) -> (View, Connection) {
     let store = Store::in_memory().unwrap();
     let plain = Connection::open_in_memory().unwrap();
     plain.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_DQS_DML, false).unwrap();
-    for (name, columns, rows) in TABLES {
+    for &(name, columns, rows) in tables {
         let specs: Vec<ColumnSpec> = columns.iter().map(|column| ColumnSpec::parse(column).unwrap()).collect();
         put(&store, Write::CreateTable { name: name.into(), columns: specs });
+        for (table, columns, unique) in indexes.iter().filter(|(table, ..)| *table == name) {
+            let columns = columns.iter().map(ToString::to_string).collect();
+            let index = IndexSpec { name: None, columns, unique: *unique };
+            put(&store, Write::CreateIndex { table: (*table).into(), index });
+        }
         for row in rows {
             let values: Vec<Box<serde_json::value::RawValue>> = serde_json::from_str(row).unwrap();
             let values: Vec<Value> = values.iter().map(|value| Value::parse_json(value.get()).unwrap()).collect();
@@ -140,7 +151,7 @@ fn tables() -> (View, Connection) {
         }
     }
     let view = store.view();
-    for (name, columns, rows) in TABLES {
+    for &(name, columns, rows) in tables {
         let table = view.table(name).unwrap().unwrap();
         let own = table.id_column().is_none().then_some("row_id").into_iter();
         let all: Vec<String> = own.chain(columns.iter().copied()).map(plain_column).collect();
@@ -178,9 +189,9 @@ fn put(store: &Store, write: Write) {
 }
 
 #[derive(Default)]
-struct Collected {
+pub(super) struct Collected {
     columns: Vec<SqlColumn>,
-    rows: Vec<Vec<Value>>,
+    pub(super) rows: Vec<Vec<Value>>,
     most: Option<usize>,
 }
 
@@ -198,7 +209,7 @@ impl Sink for Collected {
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn ask_within(view: &View, text: &str, params: SqlParams, gate: Gate) -> Result<Collected, Failure> {
+pub(super) fn ask_within(view: &View, text: &str, params: SqlParams, gate: Gate) -> Result<Collected, Failure> {
     let mut found = Collected::default();
     match run(view, &SqlQuery { text: text.into(), params }, &Arc::new(gate), &mut found) {
         Ok(count) => {
@@ -210,7 +221,7 @@ fn ask_within(view: &View, text: &str, params: SqlParams, gate: Gate) -> Result<
     }
 }
 
-fn ask(view: &View, text: &str) -> Result<Collected, Failure> {
+pub(super) fn ask(view: &View, text: &str) -> Result<Collected, Failure> {
     ask_within(view, text, SqlParams::Listed(vec![]), Gate::new(LONG))
 }
 
@@ -221,19 +232,22 @@ fn plain_rows(plain: &Connection, text: &str) -> Vec<Vec<Value>> {
     rows.unwrap().map(Result::unwrap).collect()
 }
 
+/// Holds the answer to a query against that of plain tables.
+pub(super) fn same(view: &View, plain: &Connection, query: &str) {
+    let mut own = ask(view, query).unwrap_or_else(|failure| panic!("{query}: {failure}")).rows;
+    let mut wanted = plain_rows(plain, query);
+    if !query.contains("ORDER BY") {
+        let text = |row: &Vec<Value>| format!("{row:?}");
+        own.sort_by_key(text);
+        wanted.sort_by_key(text);
+    }
+    assert_eq!(own, wanted, "{query}");
+}
+
 #[test]
 fn answers_are_those_of_plain_tables_in_sqlite() {
     let (view, plain) = tables();
-    for query in QUERIES {
-        let mut own = ask(&view, query).unwrap_or_else(|failure| panic!("{query}: {failure}")).rows;
-        let mut wanted = plain_rows(&plain, query);
-        if !query.contains("ORDER BY") {
-            let text = |row: &Vec<Value>| format!("{row:?}");
-            own.sort_by_key(text);
-            wanted.sort_by_key(text);
-        }
-        assert_eq!(own, wanted, "{query}");
-    }
+    QUERIES.iter().for_each(|query| same(&view, &plain, query));
 }
 
 #[test]

@@ -22,6 +22,16 @@ pub(super) fn revision(revision: u64) -> ToSqlOutput<'static> {
     ToSqlOutput::Owned(Owned::Integer(i64::try_from(revision).unwrap_or(i64::MAX)))
 }
 
+/// A value that SQLite seeks, if it is like one of ours.
+pub(super) fn sought(value: ValueRef<'_>) -> Option<Value> {
+    let ours = match value {
+        ValueRef::Blob(_) => false,
+        ValueRef::Real(number) => number.is_finite(),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Text(_) => true,
+    };
+    ours.then(|| answered(value))
+}
+
 /// What SQLite answers as one of our values. JSON has no infinity and no bytes: these are told as text.
 pub(super) fn answered(value: ValueRef<'_>) -> Value {
     match value {

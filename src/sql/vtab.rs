@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::types::ValueRef;
 use rusqlite::vtab::{
-    Context, Filters, IndexConstraintOp, IndexFlags, IndexInfo, Module, VTab, VTabConnection, VTabCursor, sqlite3_vtab,
-    sqlite3_vtab_cursor,
+    Context, Filters, IndexConstraintOp, IndexFlags, IndexInfo, Module, OrderBy, VTab, VTabConnection, VTabCursor,
+    sqlite3_vtab, sqlite3_vtab_cursor,
 };
 use rusqlite::{Connection, Error, Result};
 
-use super::reach::{Sign, reach};
+use super::plan::{Asked, Place, Sign, best};
+use super::reach::{Reach, reach};
 use super::value;
 use crate::model::{Access, ColumnType, Row, RowKey, Table, Value};
 use crate::store::{StoreError, View};
@@ -41,14 +42,6 @@ pub(super) struct Notes {
 }
 
 type Rows = Box<dyn Iterator<Item = Result<(RowKey, Row), StoreError>>>;
-
-/// A column as SQLite sees it.
-#[derive(Clone, Copy)]
-enum Place {
-    RowId,
-    Column(usize),
-    Revision,
-}
 
 /// Makes the table of `source` known to the connection.
 pub(super) fn add(connection: &Connection, source: Source) -> Result<()> {
@@ -127,47 +120,51 @@ unsafe impl VTab<'_> for Tab {
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> Result<bool> {
-        let mut signs: Vec<(usize, Sign)> = Vec::new();
+        let mut asked: Vec<Asked> = Vec::new();
         for (at, constraint) in info.constraints().enumerate() {
-            if constraint.column() == self.id
-                && constraint.is_usable()
+            if constraint.is_usable()
+                && let Some(place) = self.place(constraint.column())
                 && let Some(sign) = sign(&constraint.operator())
             {
-                signs.push((at, sign));
+                asked.push(Asked { at, place, sign, each: false });
             }
         }
         // An order of another kind than our keys' is no help.
-        signs.retain(|(at, _)| info.collation(*at).is_ok_and(|name| name == "BINARY"));
-        if let Some(equal) = signs.iter().find(|(_, sign)| *sign == Sign::Equal).copied() {
-            let literal = matches!(info.rhs_value(equal.0), Ok(Some(ValueRef::Integer(_))));
-            signs = vec![(equal.0, if literal { Sign::Literal } else { Sign::Equal })];
+        asked.retain(|own| info.collation(own.at).is_ok_and(|name| name == "BINARY"));
+        for own in asked.iter_mut().filter(|own| own.sign == Sign::Equal) {
+            own.each = info.is_in_constraint(own.at)?;
+            if let Ok(Some(ValueRef::Integer(_) | ValueRef::Real(_))) = info.rhs_value(own.at) {
+                own.sign = Sign::Literal;
+            }
         }
-        for (argument, (at, _)) in (1..).zip(&signs) {
+        let rising = |by: OrderBy<'_>| if by.is_order_by_desc() { None } else { self.place(by.column()) };
+        let order: Vec<Option<Place>> = info.order_bys().map(rising).collect();
+        let way = best(&self.source.table, self.source.rows, &asked, &order);
+        for (argument, at) in (1..).zip(&way.taken) {
             info.constraint_usage(*at).set_argv_index(argument);
         }
-        let all = self.source.rows.max(1) as f64;
-        let words: Vec<&str> = signs.iter().map(|(_, sign)| sign.word()).collect();
-        let (number, plan, rows) = match signs.first() {
-            None => (0, "all rows".into(), all),
-            Some((_, Sign::Equal | Sign::Literal)) => {
-                info.set_idx_flags(IndexFlags::SQLITE_INDEX_SCAN_UNIQUE);
-                (1, format!("row id {}", words.join(" ")), 1.0)
-            }
-            Some(_) => (2, format!("row id {}", words.join(" and ")), (all / f64::from(2 << signs.len())).max(1.0)),
-        };
-        info.set_idx_num(number);
-        info.set_idx_str(&plan);
-        info.set_estimated_rows(rows as i64);
-        info.set_estimated_cost(rows);
-        // Rows come in the order of their ids, which no two rows share.
-        let by_id = info.order_bys().next().is_some_and(|first| first.column() == self.id && !first.is_order_by_desc());
-        info.set_order_by_consumed(by_id);
+        if way.one {
+            info.set_idx_flags(IndexFlags::SQLITE_INDEX_SCAN_UNIQUE);
+        }
+        info.set_idx_num(way.number);
+        info.set_idx_str(&way.words);
+        info.set_estimated_rows(way.rows as i64);
+        info.set_estimated_cost(way.cost);
+        info.set_order_by_consumed(way.ordered);
         Ok(true)
     }
 
     fn open(&mut self) -> Result<Cursor> {
         let (source, places) = (self.source.clone(), self.places.clone());
         Ok(Cursor { base: sqlite3_vtab_cursor::default(), source, places, rows: None, row: None })
+    }
+}
+
+impl Tab {
+    /// What SQLite's column of that number shows.
+    fn place(&self, column: c_int) -> Option<Place> {
+        let place = usize::try_from(column).ok().and_then(|column| self.places.get(column)).copied();
+        if column == self.id { Some(Place::RowId) } else { place }
     }
 }
 
@@ -195,17 +192,21 @@ struct Cursor {
 
 impl Cursor {
     /// The rows that have to be read.
-    fn rows(&self, access: Access) -> Rows {
+    fn rows(&self, reach: Reach) -> Rows {
         let Source { view, table, .. } = &*self.source;
-        match access {
-            Access::Scan => Box::new(view.scan(table, None)),
-            Access::Range(range) => Box::new(view.range(table, &range)),
-            Access::Point(keys) => {
-                let source = self.source.clone();
-                let row = move |key: RowKey| source.view.row(&source.table, &key).transpose().map(|row| (key, row));
-                Box::new(keys.into_iter().filter_map(row).map(|(key, row)| row.map(|row| (key, row))))
-            }
+        match reach {
+            Reach::Rows(Access::Scan) => Box::new(view.scan(table, None)),
+            Reach::Rows(Access::Range(range)) => Box::new(view.range(table, &range)),
+            Reach::Rows(Access::Point(keys)) => self.looked_up(keys.into_iter().map(Ok)),
+            Reach::Index(place, ranges) => self.looked_up(view.index_scan(table, &table.indexes[place], &ranges)),
         }
+    }
+
+    /// The rows under these keys that there are.
+    fn looked_up(&self, keys: impl Iterator<Item = Result<RowKey, StoreError>> + 'static) -> Rows {
+        let source = self.source.clone();
+        let row = move |key: RowKey| Ok(source.view.row(&source.table, &key)?.map(|row| (key, row)));
+        Box::new(keys.filter_map(move |key| key.and_then(&row).transpose()))
     }
 
     fn advance(&mut self) -> Result<()> {
@@ -230,11 +231,9 @@ fn shielded(work: impl FnOnce() -> Result<()>) -> Result<()> {
 #[expect(unsafe_code, reason = "SQLite reads the beginning of the struct, which is its own base")]
 unsafe impl VTabCursor for Cursor {
     fn filter(&mut self, _: c_int, plan: Option<&str>, given: &Filters<'_>) -> Result<()> {
-        let value = |value: ValueRef<'_>| (!matches!(value, ValueRef::Blob(_))).then(|| value::answered(value));
-        let signs = Sign::of_plan(plan.unwrap_or_default());
-        let tests: Vec<(Sign, Option<Value>)> = signs.into_iter().zip(given.iter().map(value)).collect();
+        let values: Vec<Option<Value>> = given.iter().map(value::sought).collect();
         shielded(|| {
-            self.rows = Some(self.rows(reach(&self.source.table, &tests)));
+            self.rows = Some(self.rows(reach(&self.source.table, plan.unwrap_or_default(), &values)));
             self.advance()
         })
     }

@@ -12,7 +12,8 @@ use crate::model::{Cell, SqlParams, SqlQuery, Value};
 const AFTER: &str = "\
 The query is one SELECT (or WITH, VALUES, EXPLAIN) in the SQL of SQLite, with joins, aggregates,
 window functions and json_extract. It sees all tables as of one revision and changes nothing.
-Conditions on the row id (=, IN, <, BETWEEN, GLOB 'a*') read no more rows than they must.
+Conditions on the row id or indexed columns (=, IN, <, BETWEEN, GLOB 'a*') read no more rows than
+they must; on timestamps and columns without a type only = does. --explain shows what is read.
 
   text, timestamp  text                    int, float  exact numbers
   bool             1 or 0                  json        text; read it with json_extract
@@ -27,7 +28,7 @@ Examples:
   ddb sql 'SELECT s.name, t.name FROM students s JOIN teachers t ON s.teacher = t.id' -o csv
   ddb sql 'SELECT * FROM students WHERE name = :name' --param name=Ahmed
   ddb sql -f report.sql --timeout 60s -o json
-  ddb sql --explain 'SELECT * FROM students WHERE id BETWEEN 7 AND 9'";
+  ddb sql --explain 'SELECT * FROM students WHERE age BETWEEN 20 AND 25'";
 
 /// Run a read-only SQL query over the tables.
 #[derive(Debug, clap::Args)]

@@ -114,6 +114,7 @@ pub(in super::super) async fn transaction(app: &App, ask: Ask) -> Result<Respons
 
 /// What a write would do now; it is done to nothing, and the revision is that of now.
 async fn rehearse(app: &App, ask: &Ask, write: Write) -> Result<Applied, Failure> {
+    ask.key(&write)?;
     let view = app.group.read(ReadWant::default(), ask.deadline).await?;
     let (revision, group) = (view.revision(), app.group.clone());
     let answer = blocking(move || view.rehearse(&write).map_err(unreadable(&group))).await?;
