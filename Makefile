@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 BINARY ?= $(or $(CARGO_TARGET_DIR),target)/release/ddb
 INSTALL ?= install
 
-.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb sim chaos check failover bench
+.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb sim crash fuzz chaos check failover bench
 
 verify: fmt lint test doc
 
@@ -14,7 +14,7 @@ fmt:
 	$(CARGO) fmt --all -- --check
 
 lint:
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features failpoints -- -D warnings
 
 test:
 	$(CARGO) test --locked
@@ -57,6 +57,15 @@ failover:
 # The man pages, made from the grammar of the commands; a test compares them.
 generate:
 	$(CARGO) run --quiet --locked -- generate man
+
+# The real binary ends, or its disk fails, at every durable step.
+crash:
+	$(CARGO) test --locked --features failpoints --test crash
+
+# Hostile bytes for every parser, more of them than `make test` tries.
+FUZZ_ROUNDS ?= 1000000
+fuzz:
+	DDB_FUZZ_ROUNDS=$(FUZZ_ROUNDS) $(CARGO) test --locked --lib fuzz::
 
 # The HTTP API of a real cluster, tried with what /openapi.json allows and forbids; needs pip.
 FUZZ_SECONDS ?= 120

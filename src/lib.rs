@@ -18,6 +18,8 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod disk;
+#[cfg(test)]
+mod fuzz;
 pub mod model;
 pub mod protocol;
 pub mod replication;

@@ -26,7 +26,8 @@ fn below(room: &str) -> &'static [&'static str] {
 }
 
 /// Libraries that only some rooms may name.
-const LIBRARIES: [(&str, &[&str]); 12] = [
+const LIBRARIES: [(&str, &[&str]); 13] = [
+    ("fail", &["disk"]),
     ("warp", &["server"]),
     ("openraft", &["replication"]),
     ("redb", &["store"]),

@@ -7,6 +7,7 @@
 //!
 //! Deliberately missing: knowledge of what is in the files, threads, and clocks.
 
+mod failpoint;
 mod file;
 mod names;
 mod real;
@@ -15,6 +16,7 @@ mod sim_file;
 #[cfg(test)]
 mod tests;
 
+pub use failpoint::reach;
 pub use file::{Disk, File};
 pub use real::RealDisk;
 pub use sim::SimDisk;

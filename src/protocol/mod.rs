@@ -12,6 +12,8 @@ mod cells;
 mod columns;
 mod cursor;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod json;
 mod key;
 mod lines;

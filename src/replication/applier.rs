@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::log::io_error;
 use super::types::{Answers, Item, LogId, Membership, SnapshotMeta, TypeConfig};
+use crate::disk::reach;
 use crate::model::{Answer, Applied, Effect, NodeDigest, Proposal};
 use crate::store::{Marks, Received, Store, StoreError, View};
 
@@ -96,7 +97,9 @@ impl Applier {
     fn apply_pending(&mut self, mut pending: Pending) -> io::Result<()> {
         let Some(last) = pending.last else { return Ok(()) };
         pending.marks.applied = Some(postcard::to_allocvec(&last).map_err(io_error)?);
+        reach("apply")?;
         let answers = self.store.apply(&pending.proposals, pending.marks).map_err(io_error)?;
+        reach("applied")?;
         metrics::counter!("ddb_proposals_applied_total").increment(answers.len() as u64);
         self.applied.send_replace(last.index);
         let mut answers = answers.into_iter();
@@ -230,12 +233,12 @@ impl RaftSnapshotBuilder<TypeConfig> for Checkpointer {
         let store = self.0.clone();
         let marks = match crate::world::work(move || store.checkpoint()).await.map_err(io_error)? {
             Ok(marks) => marks,
-            Err(damage @ StoreError::Damaged { .. }) => return Err(io_error(damage)),
             // A full disk is no end: nothing more can be purged until there is room, and that is all.
-            Err(e) => {
-                tracing::error!("cannot checkpoint the store: {e}");
+            Err(full @ StoreError::NoSpace { .. }) => {
+                tracing::error!("cannot checkpoint the store: {full}");
                 self.0.durable_marks()
             }
+            Err(e) => return Err(io_error(e)),
         };
         let meta = snapshot_meta(&marks)?;
         tracing::debug!("the store is on disk up to log index {}", meta.last_log_id.map_or(0, |id| id.index));

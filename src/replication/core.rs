@@ -20,7 +20,7 @@ use super::types::{Answers, Batch, Raft, RaftMetrics};
 use super::vitals;
 use super::wire::{Refusal, Request, Response};
 use crate::config::Config;
-use crate::disk::Disk;
+use crate::disk::{Disk, reach};
 use crate::model::{Code, Configured, Failure, NodeStatus, Role};
 use crate::store::{Store, StoreError};
 use crate::world::World;
@@ -57,7 +57,7 @@ pub(crate) struct Core {
     pub(crate) applied: watch::Receiver<u64>,
     pub(crate) health: watch::Sender<Health>,
     pub(crate) digests: Digests,
-    /// What was found damaged in this node's data; the node stops then.
+    /// What was found damaged in this node's data, or failed on its disk; the node stops then.
     pub(crate) damage: watch::Sender<Option<String>>,
     /// When each peer last answered a question of this node's.
     pub(crate) met: Mutex<BTreeMap<u64, Instant>>,
@@ -94,6 +94,9 @@ impl Core {
         }
         match answer.await {
             Ok(Ok(response)) => {
+                if let Err(e) = reach("reply") {
+                    return Err(Refusal::Unknown(e.to_string()));
+                }
                 metrics::counter!("ddb_proposals_committed_total").increment(response.data.0.len() as u64);
                 Ok(response.data)
             }
@@ -209,6 +212,15 @@ impl Core {
     pub(crate) fn note(&self, error: &StoreError) {
         if let StoreError::Damaged { .. } = error {
             tracing::error!("this node's data is damaged: {error}");
+            self.damage.send_replace(Some(error.to_string()));
+        }
+    }
+
+    /// Notes that a checkpoint failed. Only a full disk is tried again: after any other failure nobody knows
+    /// what is on disk, and the system may say next time that all is well.
+    pub(crate) fn checkpoint_failed(&self, error: &StoreError) {
+        tracing::error!("cannot checkpoint the store: {error}");
+        if !matches!(error, StoreError::NoSpace { .. }) {
             self.damage.send_replace(Some(error.to_string()));
         }
     }

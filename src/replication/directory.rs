@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk, RealDisk, reach};
 use crate::world::{World, name};
 
 /// The file that says whose directory it is.
@@ -47,9 +47,12 @@ pub enum DirectoryError {
         /// The cluster it belongs to.
         cluster: String,
     },
-    /// Its stamp cannot be read.
-    #[error("{0} is damaged: {1}")]
-    Damaged(PathBuf, serde_json::Error),
+    /// Its stamp, or what it knows of its peers, is not what was written.
+    #[error("{0} is damaged: {1}; put back a copy of it, or remove the node's directory and give the node a new id")]
+    Damaged(PathBuf, String),
+    /// A node has run in it, and its stamp is gone.
+    #[error("{0} is gone, though the node has run before; put it back, or give the node a new id")]
+    Lost(PathBuf),
 }
 
 /// An open, locked data directory.
@@ -77,6 +80,10 @@ impl Directory {
         let stamp = match read_json::<Stamp>(&disk, &path, STAMP)? {
             Some(stamp) if stamp.cluster == cluster && stamp.id == id => stamp,
             Some(Stamp { cluster, id, .. }) => return Err(DirectoryError::Foreign { path, id, cluster }),
+            // It is written before anything else.
+            None if ["log", "peers.json", "store.redb"].iter().any(|name| path.join(name).exists()) => {
+                return Err(DirectoryError::Lost(path.join(STAMP)));
+            }
             None => {
                 let stamp = Stamp { cluster: cluster.into(), id, instance: name() };
                 write_json(&disk, STAMP, &stamp).map_err(io)?;
@@ -162,7 +169,7 @@ fn make(data_dir: &Path, path: &Path) -> Result<fs::File, DirectoryError> {
     Ok(lock)
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(
+fn read_json<T: Serialize + serde::de::DeserializeOwned>(
     disk: &Arc<dyn Disk>,
     path: &Path,
     name: &str,
@@ -174,23 +181,47 @@ fn read_json<T: serde::de::DeserializeOwned>(
         Ok(bytes)
     };
     match read() {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| DirectoryError::Damaged(path.join(name), e)),
+        Ok(bytes) => unsealed(&bytes).map(Some).map_err(|why| DirectoryError::Damaged(path.join(name), why)),
         Err(e) if io::Error::kind(&e) == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(DirectoryError::Io(path.join(name), e)),
     }
 }
 
+/// What the small files hold: a value, and the CRC-32 of its JSON without spaces.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sealed<T> {
+    crc32: u32,
+    value: T,
+}
+
+fn checksum<T: Serialize>(value: &T) -> serde_json::Result<u32> {
+    serde_json::to_vec(value).map(|bytes| crc32fast::hash(&bytes))
+}
+
+fn unsealed<T: Serialize + serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    let Sealed { crc32, value } = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+    match checksum(&value) {
+        Ok(sum) if sum == crc32 => Ok(value),
+        Ok(_) => Err("its checksum does not match".into()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
 /// Replaces a file in one step that a loss of power cannot tear.
 fn write_json<T: Serialize>(disk: &Arc<dyn Disk>, name: &str, value: &T) -> io::Result<()> {
+    reach("stamp-write")?;
     let temporary = format!("{name}{NEW}");
     match disk.remove(&temporary) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
     let file = disk.create(&temporary)?;
-    file.write_at(0, &serde_json::to_vec_pretty(value)?)?;
+    file.write_at(0, &serde_json::to_vec_pretty(&Sealed { crc32: checksum(value)?, value })?)?;
     file.sync_data()?;
+    reach("stamp-rename")?;
     disk.rename(&temporary, name)?;
+    reach("stamp-renamed")?;
     disk.sync_dir()
 }
 

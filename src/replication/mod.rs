@@ -16,6 +16,8 @@ mod core;
 mod dial;
 mod directory;
 mod driver;
+#[cfg(test)]
+mod fuzz;
 mod group;
 mod link;
 mod log;

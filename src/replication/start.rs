@@ -117,6 +117,9 @@ impl Group {
     }
 }
 
+/// What to do about a file that a node has lost.
+const GONE: &str = "put it back, or give the node a new id";
+
 /// Opens a node's files, made if the node is new.
 fn open_files(directory: &Directory) -> Result<(Store, LogStore), StartError> {
     let disk = directory.disk();
@@ -127,6 +130,11 @@ fn open_files(directory: &Directory) -> Result<(Store, LogStore), StartError> {
         return Err(StartError::Log(io::Error::new(io::ErrorKind::NotFound, no_log(directory.path()))));
     }
     let log = LogStore::open(segments, 0)?;
+    if log.is_purged() && !there {
+        let store = directory.path().join(STORE);
+        let why = format!("{} is gone, and the log holds only what came later; {GONE}", store.display());
+        return Err(StartError::Log(io::Error::new(io::ErrorKind::NotFound, why)));
+    }
     let store = if directory.is_real() { Store::open(&directory.path().join(STORE))? } else { open_store(disk)? };
     Ok((store, log))
 }
@@ -154,7 +162,7 @@ fn no_log(path: &Path) -> String {
         let old = path.join("log.redb");
         return format!("{} is of an older version, which this one does not read; start that version", old.display());
     }
-    format!("{} holds nothing, though the node has run before; put it back, or give the node a new id", log.display())
+    format!("{} holds nothing, though the node has run before; {GONE}", log.display())
 }
 
 fn raft_config(config: &Config) -> Result<openraft::Config, StartError> {

@@ -35,10 +35,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             let store = core.store.clone();
             match crate::world::work(move || store.checkpoint()).await {
                 Ok(Ok(_)) => {}
-                Ok(Err(e)) => {
-                    tracing::error!("cannot checkpoint the store: {e}");
-                    core.note(&e);
-                }
+                Ok(Err(e)) => core.checkpoint_failed(&e),
                 Err(e) => tracing::error!("the checkpoint failed: {e}"),
             }
             checkpointed = Instant::now();

@@ -12,6 +12,7 @@ use super::disk::{Disk, Pairs};
 use super::overlay::{Change, Overlay};
 use super::records::Tip;
 use super::snapshot::Snapshot;
+use crate::disk::reach;
 
 /// What must be free on the disk, beside the bytes in memory, before a checkpoint is tried.
 const SPARE_BYTES: u64 = 1 << 20;
@@ -23,10 +24,10 @@ pub(super) type Sweep = fn(&mut Pairs) -> Result<bool, StoreError>;
 #[derive(PartialEq, Eq)]
 enum Health {
     Good,
-    /// A write failed, and the database could not be opened anew yet.
+    /// The disk was full, and the database could not be opened anew yet.
     Closed,
-    /// An install failed half way. Nobody knows which file a restart will find, so to write one
-    /// of them and call it durable would be a guess.
+    /// A checkpoint failed otherwise, or an install half way. Nobody knows what a restart will find (after
+    /// a failed sync the system may show what the disk lacks), so to call anything durable would be a guess.
     Unknown,
 }
 
@@ -94,7 +95,7 @@ impl Engine {
         match disk.health {
             Health::Good => {}
             Health::Closed => self.reopen(&mut disk)?,
-            Health::Unknown => return Err(StoreError::Io { file: disk.disk.file().into(), source: install_failed() }),
+            Health::Unknown => return Err(StoreError::Io { file: disk.disk.file().into(), source: failed_before() }),
         }
         if self.snapshot().sealed.is_some() {
             // A checkpoint failed. Its overlay goes first, so that there are never more than two.
@@ -124,7 +125,13 @@ impl Engine {
             if let Some(sealed) = &sealed {
                 write_overlay(sealed, pairs)?;
             }
-            (self.sweep)(pairs)
+            let remains = (self.sweep)(pairs)?;
+            reach("checkpoint-commit").map_err(|error| StoreError::io(own.disk.file(), error))?;
+            Ok(remains)
+        });
+        let written = written.and_then(|remains| match reach("checkpointed") {
+            Ok(()) => Ok(remains),
+            Err(error) => Err(StoreError::io(own.disk.file(), error)),
         });
         match written.and_then(|remains| Ok((remains, own.disk.base()?))) {
             Ok((remains, base)) => {
@@ -135,17 +142,20 @@ impl Engine {
                 });
                 Ok(())
             }
-            Err(error) => {
+            Err(full @ StoreError::NoSpace { .. }) => {
                 own.health = Health::Closed;
                 // At once, since reads fail until then; the next checkpoint tries again if this fails.
                 let _ = self.reopen(own);
+                Err(full)
+            }
+            Err(error) => {
+                own.health = Health::Unknown;
                 Err(error)
             }
         }
     }
 
-    /// Opens the file anew after a failed write. The sealed overlay stays, as nobody knows whether
-    /// it reached the disk; to write it twice changes nothing.
+    /// Opens the file anew where a write found no room. The sealed overlay stays, to be written again.
     fn reopen(&self, own: &mut Writable) -> Result<(), StoreError> {
         own.disk.reopen()?;
         let base = own.disk.base()?;
@@ -184,8 +194,8 @@ impl Engine {
     }
 }
 
-fn install_failed() -> std::io::Error {
-    std::io::Error::other("a snapshot was installed half way; restart the node")
+fn failed_before() -> std::io::Error {
+    std::io::Error::other("a write to it failed before; restart the node")
 }
 
 fn write_overlay(overlay: &Overlay, pairs: &mut Pairs) -> Result<(), StoreError> {

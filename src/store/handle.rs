@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex};
 use redb::StorageBackend;
 use redb::backends::{FileBackend, InMemoryBackend};
 
-use crate::disk::File;
+use crate::disk::{File, reach};
 use crate::model::{Answer, Proposal};
 
 use super::StoreError;
 use super::apply::apply;
 use super::backend::Backend;
 use super::catalog::{Batch, Catalog};
+use super::checked::Checked;
 use super::disk::Disk;
 use super::dropped;
 use super::engine::{Engine, lock};
@@ -74,7 +75,7 @@ impl Store {
     /// # Errors
     /// What is in the file is no store, or the disk fails.
     pub fn in_file(file: Box<dyn File>) -> Result<Store, StoreError> {
-        Store::with_backend(Backend(file))
+        Store::with_backend(Checked::new(Backend(file)))
     }
 
     fn with_backend(backend: impl StorageBackend) -> Result<Store, StoreError> {
@@ -234,7 +235,7 @@ fn open_disk(file: &str, open: fs::File) -> Result<Disk, StoreError> {
         Err(TryLockError::Error(error)) => return Err(StoreError::io(file, error)),
     }
     let backend = FileBackend::new(open).map_err(|error| StoreError::redb(file, error))?;
-    Disk::open(file, Arc::new(backend))
+    Disk::open(file, Arc::new(Checked::new(backend)))
 }
 
 /// A file that a crash cut while redb created it does not open, so it gets its name when it is whole.
@@ -242,7 +243,13 @@ fn create_file(path: &Path) -> Result<Disk, StoreError> {
     let file = path.display().to_string();
     let temporary = beside(path, NEW);
     let mut disk = new_file(&temporary)?;
-    let renamed = std::fs::rename(&temporary, path).and_then(|()| sync_directory(path));
+    let rename = || {
+        reach("store-create")?;
+        std::fs::rename(&temporary, path)?;
+        reach("store-created")?;
+        sync_directory(path)
+    };
+    let renamed = rename();
     renamed.map_err(|error| StoreError::io(&file, error))?;
     disk.set_file(&file);
     Ok(disk)
@@ -251,11 +258,13 @@ fn create_file(path: &Path) -> Result<Disk, StoreError> {
 fn rename_over(disk: &mut Disk, received: Received, path: &Path) -> Result<(), StoreError> {
     let Received { disk: mut new, mut temporary, .. } = received;
     let file = path.display().to_string();
+    let io = |error| StoreError::io(&file, error);
     if let Some(from) = &temporary.0 {
-        std::fs::rename(from, path).map_err(|error| StoreError::io(&file, error))?;
+        reach("snapshot-rename").and_then(|()| std::fs::rename(from, path)).map_err(io)?;
     }
     temporary.0 = None;
-    sync_directory(path).map_err(|error| StoreError::io(&file, error))?;
+    reach("snapshot-renamed").and_then(|()| sync_directory(path)).map_err(io)?;
+    reach("snapshot-installed").map_err(io)?;
     new.set_file(&file);
     *disk = new;
     Ok(())

@@ -23,6 +23,7 @@ mod apply;
 mod backend;
 mod catalog;
 mod change;
+mod checked;
 mod disk;
 mod dropped;
 mod engine;

@@ -6,6 +6,7 @@ use super::disk::{Disk, Transaction};
 use super::records::Marks;
 use super::stream::{Frame, bad, parse};
 use super::{StoreError, keys};
+use crate::disk::reach;
 
 /// Removes a file that did not become the store's.
 pub(super) struct Temporary(pub(super) Option<PathBuf>);
@@ -78,6 +79,7 @@ impl Receiver {
             self.last_key.extend_from_slice(key);
         }
         self.count += pairs.len() as u64;
+        reach("snapshot-receive").map_err(|error| StoreError::io(self.disk.file(), error))?;
         self.transaction.with(|table| pairs.iter().try_for_each(|(key, value)| table.put(key, value)))
     }
 
@@ -89,6 +91,7 @@ impl Receiver {
         if !self.ended {
             return Err(bad("it ends too early"));
         }
+        reach("snapshot-commit").map_err(|error| StoreError::io(self.disk.file(), error))?;
         self.transaction.commit()?;
         let marks = self.disk.base()?.tip().marks.clone();
         Ok(Received { disk: self.disk, temporary: self.temporary, marks })

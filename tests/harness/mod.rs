@@ -10,7 +10,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -121,25 +121,39 @@ impl Cluster {
 
     /// Starts a node and waits for its ready line.
     pub fn spawn(&mut self, id: u64) {
-        let log = File::options().create(true).append(true).open(self.log_path(id)).expect("a log file");
-        let before = self.before.iter().map(|word| word.replace("{id}", &id.to_string()));
-        let mut words = before.chain([ddb().to_string_lossy().into_owned()]);
-        let mut child = Command::new(words.next().expect("a program"))
-            .args(words)
-            .args(["serve", "--id", &id.to_string(), "--config"])
-            .arg(self.config())
-            .env("DDB_LOG", self.log_level)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("ddb starts");
+        let mut child = self.command(id).stdout(Stdio::piped()).spawn().expect("ddb starts");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("a ready line");
         let expected = format!("ddb node {id} listening on {}\n", self.node(id).address);
         assert_eq!(line, expected, "node {id} is not ready; its log:\n{}", self.log(id));
         self.nodes[id as usize - 1].child = Some(child);
+    }
+
+    fn command(&self, id: u64) -> Command {
+        let log = File::options().create(true).append(true).open(self.log_path(id)).expect("a log file");
+        let before = self.before.iter().map(|word| word.replace("{id}", &id.to_string()));
+        let mut words = before.chain([ddb().to_string_lossy().into_owned()]);
+        let mut command = Command::new(words.next().expect("a program"));
+        command.args(words).args(["serve", "--id", &id.to_string(), "--config"]).arg(self.config());
+        command.env("DDB_LOG", self.log_level).stdin(Stdio::null()).stderr(log);
+        command
+    }
+
+    /// Starts a node with a variable in its environment and does not wait for it: it may end at once.
+    pub fn launch(&mut self, id: u64, name: &str, value: &str) {
+        let child = self.command(id).env(name, value).stdout(Stdio::null()).spawn().expect("ddb starts");
+        self.nodes[id as usize - 1].child = Some(child);
+    }
+
+    /// How a node has ended by itself; `None` while it runs.
+    pub fn ended(&mut self, id: u64) -> Option<ExitStatus> {
+        let child = &mut self.nodes[id as usize - 1].child;
+        let status = child.as_mut().expect("a node that was started").try_wait().expect("waited");
+        if status.is_some() {
+            *child = None;
+        }
+        status
     }
 
     fn log_path(&self, id: u64) -> PathBuf {

@@ -17,7 +17,7 @@ use super::recover;
 use super::state::Shared;
 use super::tail::Sizes;
 use super::writer::{self, Job};
-use crate::disk::Disk;
+use crate::disk::{Disk, reach};
 
 /// How many bytes of entries one read for replication answers at most.
 const READ_BYTES: usize = 4 << 20;
@@ -44,6 +44,11 @@ impl LogStore {
         let shared = Arc::new(Shared::new(group, found.state, found.places));
         let jobs = writer::start(shared.clone(), found.tail, found.marks)?;
         Ok(LogStore { shared, jobs })
+    }
+
+    /// Whether entries are gone from the front, which only the store has then.
+    pub(crate) fn is_purged(&self) -> bool {
+        self.shared.state().purged.is_some()
     }
 
     /// How many bytes of entries the log holds.
@@ -131,7 +136,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let sealed = seal(vote)?;
+        reach("vote-save")?;
         self.run(|done| Job::Vote { sealed, done }).await?;
+        reach("vote-saved")?;
         self.shared.state().vote = Some(*vote);
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::format::{Batch, Head, Kind, align, seal};
-use crate::disk::{Disk, File};
+use crate::disk::{Disk, File, reach};
 
 /// How large segments are, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -95,13 +95,16 @@ impl Tail {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Trouble::Fatal(e)),
             _ => {}
         }
+        reach("segment-create").map_err(Trouble::of)?;
         let file = disk.create(&temporary).map_err(Trouble::of)?;
         let length = batch.len().next_multiple_of(u64::from(sizes.chunk));
         write_zeros(&*file, 0, length).map_err(Trouble::of)?;
         file.write_at(0, batch.bytes()).map_err(Trouble::of)?;
-        file.sync_data().map_err(Trouble::Fatal)?;
+        reach("segment-sync").and_then(|()| file.sync_data()).map_err(Trouble::Fatal)?;
+        reach("segment-rename").map_err(Trouble::of)?;
         disk.rename(&temporary, &name(segment)).map_err(Trouble::of)?;
-        disk.sync_dir().map_err(Trouble::Fatal)?;
+        reach("segment-renamed").and_then(|()| disk.sync_dir()).map_err(Trouble::Fatal)?;
+        reach("segment-created").map_err(Trouble::Fatal)?;
         let (end, crc) = (align(batch.len()), batch.crc());
         Ok(Tail { disk, sizes, file: file.into(), segment, end, length, crc, fresh: true })
     }
@@ -119,8 +122,9 @@ impl Tail {
             self.length = needed;
         }
         batch.seal(self.segment, self.end, self.crc);
-        self.file.write_at(self.end, batch.bytes()).map_err(Trouble::of)?;
-        self.file.sync_data().map_err(Trouble::Fatal)?;
+        reach("log-write").and_then(|()| self.file.write_at(self.end, batch.bytes())).map_err(Trouble::of)?;
+        reach("log-sync").and_then(|()| self.file.sync_data()).map_err(Trouble::Fatal)?;
+        reach("log-synced").map_err(Trouble::Fatal)?;
         let at = self.end;
         self.end = align(at + batch.len());
         self.crc = batch.crc();

@@ -19,6 +19,7 @@ use super::super::types::TypeConfig;
 use super::format::{Batch, Kind, io_error};
 use super::state::{Place, Shared};
 use super::tail::{Marks, Tail, Trouble, name};
+use crate::disk::reach;
 use crate::world::{number, simulated};
 
 /// How many jobs one batch takes at most.
@@ -270,7 +271,13 @@ impl Writer {
             places.files.range(..first.min(self.tail.segment)).map(|(segment, _)| *segment).collect()
         };
         for segment in dead {
-            if let Err(e) = self.tail.disk.remove(&name(segment)).and_then(|()| self.tail.disk.sync_dir()) {
+            let remove = || {
+                reach("segment-remove")?;
+                self.tail.disk.remove(&name(segment))?;
+                reach("segment-removed")?;
+                self.tail.disk.sync_dir()
+            };
+            if let Err(e) = remove() {
                 // It is tried again with the next purge or start.
                 tracing::warn!("cannot remove {}, which the log no longer needs: {e}", name(segment));
                 return;

@@ -64,6 +64,7 @@ fn a_view_never_changes() {
 
 #[test]
 fn a_full_disk_loses_nothing_and_needs_no_restart() {
+    let mut syncs = 0;
     for operations in 0.. {
         let disk = SimDisk::new();
         let store = on(&disk);
@@ -82,7 +83,17 @@ fn a_full_disk_loses_nothing_and_needs_no_restart() {
         assert_eq!(all[0].1, 350);
         if failed.is_ok() {
             assert!(operations > 3, "the checkpoint changed the disk only {operations} times");
+            assert!(syncs > 1, "no sync was told to fail");
             return;
+        }
+        if let Err(StoreError::Io { source, .. }) = &failed {
+            // What was to be synced is lost then, and the next sync would not tell.
+            assert!(source.to_string().contains("a sync failed"), "{source}");
+            syncs += 1;
+            disk.heal();
+            assert!(store.checkpoint().is_err(), "after a failed sync nothing may be called durable");
+            assert_eq!(store.durable_marks(), applied(201));
+            continue;
         }
         assert!(matches!(failed, Err(StoreError::NoSpace { .. })), "{failed:?}");
         assert_eq!((store.marks(), store.durable_marks()), (applied(501), applied(201)));
@@ -94,6 +105,24 @@ fn a_full_disk_loses_nothing_and_needs_no_restart() {
         assert_eq!(store.pending_bytes(), 0);
         assert_eq!(contents(&store.view()), all);
         assert_eq!(contents(&on(&disk.after_power_loss(0)).view()), all);
+    }
+}
+
+#[test]
+fn after_any_other_failure_of_the_disk_no_checkpoint_is_tried_again() {
+    for operations in 0.. {
+        let disk = SimDisk::new();
+        let store = on(&disk);
+        apply(&store, [create("t", &["v"])]);
+        store.checkpoint().unwrap();
+        apply(&store, (0..200).map(|n| put("t", n, &[])));
+        disk.fail_some(operations, 1, ErrorKind::Other);
+        if store.checkpoint().is_ok() {
+            assert!(operations > 3, "the checkpoint changed the disk only {operations} times");
+            return;
+        }
+        assert!(matches!(store.checkpoint(), Err(StoreError::Io { .. })), "after operation {operations}");
+        assert_eq!(store.durable_marks(), applied(1));
     }
 }
 

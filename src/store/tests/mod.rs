@@ -6,6 +6,7 @@ mod copy;
 mod crash;
 mod damage;
 mod files;
+mod fuzz;
 mod goldens;
 mod indexes;
 mod map;
