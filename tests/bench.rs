@@ -26,7 +26,7 @@ async fn every_workload_runs_reads_back_what_it_wrote_and_leaves_nothing_behind(
         assert_eq!(report["checked"]["lost"], if wrote { Value::from(0) } else { Value::Null });
     }
     let tables = cluster.get(1, "/v1/tables").await.expect(200);
-    assert_eq!(tables.body["tables"], Value::Array(vec![]));
+    assert_eq!(tables.json["tables"], Value::Array(vec![]));
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn a_run_goes_to_the_nodes_it_names_and_keeps_its_table_if_told_so() {
         cluster.ddb(&words).assert().success();
     }
     let tables = cluster.get(1, "/v1/tables").await.expect(200);
-    assert_eq!(tables.body["tables"].as_array().map(Vec::len), Some(2), "{}", tables.body);
+    assert_eq!(tables.json["tables"].as_array().map(Vec::len), Some(2), "{}", tables.json);
     let again = cluster.ddb(&["bench", "insert", "--table", "leader"]).assert().code(2);
     let said = String::from_utf8_lossy(&again.get_output().stderr).into_owned();
     assert!(said.contains("is there already") && said.contains("hint: "), "{said}");

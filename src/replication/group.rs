@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use openraft::type_config::async_runtime::WatchReceiver;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
@@ -20,6 +19,9 @@ use crate::store::{StoreError, View};
 pub(super) const LEADER_WAIT: Duration = Duration::from_millis(1_200);
 /// The pause before a request that found no leader looks again, unless one appears earlier.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How often a node looks whether its Raft still runs.
+const LIFE_SIGN: Duration = Duration::from_millis(50);
 
 /// How long stopping waits for what is being written.
 const STOP_TIME: Duration = Duration::from_secs(10);
@@ -225,14 +227,14 @@ impl Group {
         }
     }
 
+    /// Looks now and then: Raft tells of every step it takes, and to hear of each would wake the task
+    /// for nothing.
     async fn raft_stopped(&self) -> String {
-        let mut metrics = self.core.raft.metrics();
+        let mut look = tokio::time::interval(LIFE_SIGN);
         loop {
+            look.tick().await;
             if let Err(why) = self.alive() {
                 return why;
-            }
-            if metrics.changed().await.is_err() {
-                return self.alive().err().unwrap_or_else(|| "Raft has stopped".into());
             }
         }
     }

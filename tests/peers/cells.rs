@@ -3,19 +3,19 @@
 use ddb::bench::{Via, Workload};
 use ddb::model::Level;
 
-pub struct Cell {
-    pub name: &'static str,
-    pub workload: Workload,
-    pub connections: usize,
-    pub via: Via,
-    pub level: Level,
+pub(crate) struct Cell {
+    pub(crate) name: &'static str,
+    pub(crate) workload: Workload,
+    pub(crate) connections: usize,
+    pub(crate) via: Via,
+    pub(crate) level: Level,
 }
 
 const fn cell(name: &'static str, workload: Workload, connections: usize, via: Via, level: Level) -> Cell {
     Cell { name, workload, connections, via, level }
 }
 
-pub const CELLS: &[Cell] = &[
+pub(crate) const CELLS: &[Cell] = &[
     cell("insert, 1 connection", Workload::Insert, 1, Via::Leader, Level::Linearizable),
     cell("insert, 16", Workload::Insert, 16, Via::Leader, Level::Linearizable),
     cell("insert, 64", Workload::Insert, 64, Via::Leader, Level::Linearizable),

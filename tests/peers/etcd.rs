@@ -3,7 +3,6 @@
 //! The few messages that are needed are written by hand; field numbers are those of etcd's `rpc.proto`.
 
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -22,7 +21,7 @@ const BATCH: usize = 128;
 type Sender = SendRequest<Full<Bytes>>;
 
 /// A cluster of etcd, ended with this.
-pub struct Etcd {
+pub(crate) struct Etcd {
     _dir: tempfile::TempDir,
     nodes: Vec<Child>,
     hosts: Vec<String>,
@@ -38,7 +37,7 @@ impl Drop for Etcd {
 }
 
 impl Etcd {
-    pub async fn start(program: &str) -> Etcd {
+    pub(crate) async fn start(program: &str) -> Etcd {
         let dir = tempfile::Builder::new().prefix("ddb-etcd-").tempdir().expect("a temporary directory");
         let ports: Vec<_> = (0..6).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
         let hosts: Vec<String> = ports.iter().map(|port| port.local_addr().expect("an address").to_string()).collect();
@@ -66,7 +65,7 @@ impl Etcd {
         etcd
     }
 
-    pub fn pids(&self) -> Vec<u32> {
+    pub(crate) fn pids(&self) -> Vec<u32> {
         self.nodes.iter().map(Child::id).collect()
     }
 
@@ -90,7 +89,7 @@ impl Etcd {
         }
     }
 
-    pub async fn target(&self, via: Via, level: Level) -> EtcdTarget {
+    pub(crate) async fn target(&self, via: Via, level: Level) -> EtcdTarget {
         let leader = self.leader().await;
         let wanted = |index: usize| match via {
             Via::Leader => index == leader,
@@ -141,7 +140,7 @@ async fn call(sender: &mut Sender, path: &str, message: Bytes) -> Result<Bytes, 
     body.get(5..).map(|_| body.slice(5..)).ok_or_else(|| "an answer without a message".into())
 }
 
-pub struct EtcdTarget {
+pub(crate) struct EtcdTarget {
     /// By node, the connections to it.
     lines: Vec<Vec<Sender>>,
     stale: bool,
@@ -156,7 +155,7 @@ impl Target for EtcdTarget {
     }
 }
 
-pub struct EtcdSession {
+pub(crate) struct EtcdSession {
     sender: Sender,
     stale: bool,
 }

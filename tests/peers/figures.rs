@@ -8,7 +8,7 @@ use ddb::bench::Outcome;
 use crate::cells::{CELLS, Cell};
 
 /// CPU seconds, user and system, of processes so far.
-pub fn cpu_of(pids: &[u32]) -> f64 {
+pub(crate) fn cpu_of(pids: &[u32]) -> f64 {
     let ticks: u64 = pids
         .iter()
         .map(|pid| {
@@ -23,11 +23,11 @@ pub fn cpu_of(pids: &[u32]) -> f64 {
 }
 
 #[derive(Default)]
-pub struct Figures(BTreeMap<&'static str, Vec<[f64; 5]>>);
+pub(crate) struct Figures(BTreeMap<&'static str, Vec<[f64; 5]>>);
 
 impl Figures {
     /// Notes one cell of one repetition; answers a line about it.
-    pub fn take(&mut self, cell: &Cell, own: &(Outcome, f64), other: &(Outcome, f64)) -> String {
+    pub(crate) fn take(&mut self, cell: &Cell, own: &(Outcome, f64), other: &(Outcome, f64)) -> String {
         let rate = |outcome: &Outcome| outcome.rows as f64 / outcome.took.as_secs_f64();
         let cost = |(outcome, cpu): &(Outcome, f64)| cpu * 10_000.0 / outcome.rows.max(1) as f64;
         let row = [rate(&own.0), cost(own), rate(&other.0), cost(other), rate(&own.0) / rate(&other.0)];
@@ -38,7 +38,7 @@ impl Figures {
     }
 
     /// The medians, as a table in Markdown.
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let mut out = String::from(
             "| workload, connections | ddb rows/s · CPU s per 10,000 | etcd rows/s · CPU s per 10,000 | ratio (min … max) |\n|---|---|---|---|\n",
         );

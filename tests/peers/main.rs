@@ -68,7 +68,7 @@ async fn beside_etcd() {
         for cell in CELLS {
             let plan = plan(cell, seconds, repetition + 1);
             let status: ClusterStatus =
-                serde_json::from_value(cluster.get(1, "/v1/status").await.expect(200).body).expect("a status");
+                serde_json::from_value(cluster.get(1, "/v1/status").await.expect(200).json).expect("a status");
             let nodes = Nodes::of(&status, cell.via, "bench", cell.level).expect("nodes");
             let pids: Vec<u32> = cluster.ids().iter().map(|id| cluster.pid(*id) as u32).collect();
             let own = measure(nodes, &plan, &pids).await;
