@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 BINARY ?= $(or $(CARGO_TARGET_DIR),target)/release/ddb
 INSTALL ?= install
 
-.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb sim crash fuzz chaos check failover bench
+.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb sim mutants crash fuzz chaos check failover bench
 
 verify: fmt lint test doc
 
@@ -21,9 +21,17 @@ test:
 
 # Whole nodes under simulated faults: SEED=7 replays one, SEEDS=1000 or SECS=600 run many from SEED on.
 # RUSTFLAGS of one's own must hold --cfg tokio_unstable, or a seed does not repeat.
+# What the simulation is built as: `sim` is optimised; `dev` is there at once where the tests were built.
+SIM_PROFILE ?= sim
+
 sim:
 	SEED=$(or $(SEED),1) $(if $(SEEDS),SEEDS=$(SEEDS)) $(if $(SECS),SECS=$(SECS)) $(if $(FAULTS),FAULTS=$(FAULTS)) \
-		$(CARGO) test --locked --profile sim --test sim -- --ignored --exact seeds --nocapture
+		$(CARGO) test --locked --profile $(SIM_PROFILE) --test sim -- --ignored --exact seeds --nocapture
+
+# Promises broken on purpose, and the simulation that must find each of them out; MUTANT=name tries one.
+mutants:
+	$(if $(MUTANT),MUTANT=$(MUTANT)) $(CARGO) test --locked --profile $(SIM_PROFILE) --features failpoints,mutants --test sim -- \
+		--ignored --exact --nocapture mutants::every_broken_promise_is_found_out
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
@@ -60,7 +68,7 @@ generate:
 
 # The real binary ends, or its disk fails, at every durable step.
 crash:
-	$(CARGO) test --locked --features failpoints --test crash
+	$(CARGO) test --locked --features failpoints,mutants --test crash
 
 # Hostile bytes for every parser, more of them than `make test` tries.
 FUZZ_ROUNDS ?= 1000000
@@ -76,8 +84,10 @@ fuzz-api:
 # All flights out of New York in 2013 through three nodes and back, and SQLite's answers; needs pip.
 FLIGHTS ?= $(abspath $(or $(CARGO_TARGET_DIR),target))/flights
 flights:
+	$(CARGO) build --release --locked
 	contrib/flights/fetch "$(FLIGHTS)"
-	DDB_FLIGHTS="$(FLIGHTS)" $(CARGO) test --release --locked --test flights -- --ignored --nocapture
+	DDB_FLIGHTS="$(FLIGHTS)" DDB_BINARY="$(abspath $(BINARY))" \
+		$(CARGO) test --locked --test flights -- --ignored --nocapture
 
 share = $(DESTDIR)$(PREFIX)/share
 

@@ -5,7 +5,7 @@
 //! ```text
 //! cli → client → protocol → model        cli → server, for `ddb serve`; cli → bench, for `ddb bench`
 //! server → replication, sql, protocol    replication → store → model    sql → store
-//! replication, store → disk              replication, server → world → disk    bench → model
+//! replication, store → disk, mutants     replication, server → world → disk    bench → model
 //! ```
 //!
 //! One write, from top to bottom: a route in `server` finds a handler; `protocol` reads the body into a
@@ -21,6 +21,7 @@ pub mod disk;
 #[cfg(test)]
 mod fuzz;
 pub mod model;
+pub mod mutants;
 pub mod protocol;
 pub mod replication;
 pub mod server;

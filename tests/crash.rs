@@ -177,6 +177,13 @@ async fn a_follower_ends_around_each_step_of_a_write_and_a_checkpoint() {
     }
 }
 
+/// How many entries the log of a node has.
+async fn log_entries(cluster: &Cluster, id: u64) -> u64 {
+    let metrics = cluster.get(id, "/metrics").await.expect(200).text;
+    let line = metrics.lines().find_map(|line| line.strip_prefix("ddb_log_entries ")).expect("a figure");
+    line.parse::<f64>().expect("a number") as u64
+}
+
 #[tokio::test]
 async fn a_follower_ends_around_each_step_of_a_snapshots_install() {
     for point in ["snapshot-receive", "snapshot-commit", "snapshot-rename", "snapshot-renamed", "snapshot-installed"] {
@@ -184,6 +191,9 @@ async fn a_follower_ends_around_each_step_of_a_snapshots_install() {
         let mut written = Written::default();
         cluster.kill(3);
         written.more(&cluster, 1, ENTRIES as usize * 3).await;
+        // Until then it could still catch up by the log.
+        eventually("the leader's log is cut", async || (log_entries(&cluster, 1).await < ENTRIES * 2).then_some(()))
+            .await;
         cluster.launch(3, "FAILPOINTS", &format!("{point}=return(abort)"));
         let status = eventually(&format!("node 3 ends at {point}"), async || cluster.ended(3)).await;
         check_status(status, "abort", point);

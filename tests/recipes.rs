@@ -94,6 +94,7 @@ fn is_runnable(example: &str) -> bool {
         "~/",
         "/etc/",
         "my-test",
+        "ddb txn -f - ",
         "ddb generate",
         "127.0.0.1:8080",
         "ddb bench",
@@ -117,6 +118,8 @@ async fn the_examples_of_every_command_work_against_a_cluster() {
         printf 'flight,from,to\\nQR1,DOH,LHR\\n' > flights.csv
         printf '{\"id\":\"13\",\"name\":\"Zaid\"}\\n' > students.jsonl
         printf 'status\\ntable list\\n' | tee setup.ddb > statements.ddb
+        printf '{\"update\":{\"table\":\"students\",\"row_id\":\"1\",\"data\":{\"grade\":\"B\"}}}\\n' > transfer.jsonl
+        printf 'SELECT count(*) FROM students\\n' > report.sql
     ";
     assert!(sh(&cluster, prepare).status.success());
     let mut run = 0;
@@ -134,14 +137,17 @@ async fn the_examples_of_every_command_work_against_a_cluster() {
 
 /// The tables and rows that the pages speak of; what an example makes is not there before it.
 fn make_tables(cluster: &Cluster, example: &str) {
-    let mut statements: Vec<String> =
-        ["students", "people", "pupils", "flights"].map(|table| format!("table drop {table} --yes --if-exists")).into();
+    let mut statements: Vec<String> = ["students", "teachers", "people", "pupils", "users", "accounts", "flights"]
+        .map(|table| format!("table drop {table} --yes --if-exists"))
+        .into();
     if !example.starts_with("ddb table create") {
         statements.extend(
             [
-                "table create students id name grade age:int email",
+                "table create students id name grade age:int email notes teacher checked:bool",
+                "table create teachers id name",
+                "table create accounts id:int balance:int",
                 "table create people id:int name age:int tags:json bio born:timestamp",
-                "table create pupils id name grade age email",
+                "table create pupils id name grade age email notes teacher checked",
                 "table create flights flight from to",
             ]
             .map(String::from),
@@ -150,13 +156,17 @@ fn make_tables(cluster: &Cluster, example: &str) {
     if !example.starts_with("ddb table create") && !example.starts_with("ddb insert") {
         let row = |(id, grade)| format!("insert students {id} name=Ahmed grade={grade} age:=20");
         statements.extend([(1, 'A'), (2, 'F'), (3, 'B')].map(row));
+        statements.push("insert accounts 7 balance=100".into());
+    }
+    if example.contains(" drop by_grade") {
+        statements.push("table index students add grade --name by_grade".into());
     }
     cluster.ddb(&["shell", "-q"]).write_stdin(statements.join("\n")).assert().success();
 }
 
-/// A condition on a revision is one of the page's own; the row here is at another.
+/// A condition on a revision, or on a grade, is one of the page's own; the row here is at another.
 fn allowing_for_the_page(example: &str) -> String {
-    match example.contains("--if-revision") {
+    match example.contains("--if-revision") || example.contains("--if grade=") {
         true => format!("{example} || test $? -eq 5"),
         false => example.to_string(),
     }

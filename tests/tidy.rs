@@ -6,18 +6,31 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ROOMS: [&str; 12] =
-    ["bench", "model", "disk", "world", "config", "store", "sql", "replication", "protocol", "server", "client", "cli"];
+const ROOMS: [&str; 13] = [
+    "bench",
+    "model",
+    "mutants",
+    "disk",
+    "world",
+    "config",
+    "store",
+    "sql",
+    "replication",
+    "protocol",
+    "server",
+    "client",
+    "cli",
+];
 
 /// Which rooms a room may use.
 fn below(room: &str) -> &'static [&'static str] {
     match room {
-        "model" | "disk" => &[],
+        "model" | "disk" | "mutants" => &[],
         "bench" | "config" | "protocol" => &["model"],
-        "store" => &["disk", "model"],
+        "store" => &["disk", "mutants", "model"],
         "world" => &["disk"],
         "sql" => &["store", "model"],
-        "replication" => &["store", "world", "disk", "config", "model"],
+        "replication" => &["store", "world", "disk", "mutants", "config", "model"],
         "client" => &["protocol", "model"],
         "server" => &["replication", "sql", "store", "world", "protocol", "config", "model"],
         "cli" => &["bench", "client", "server", "protocol", "config", "model"],
@@ -116,6 +129,60 @@ fn only_the_virtual_tables_are_unsafe() {
         wrong.extend(code(&text).filter(unsafe_word).map(|line| format!("{}: {}", path.display(), line.trim())));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What would make two runs of one seed of the simulation differ, and those few who may name it.
+const CHANCE: [(&str, &[&str]); 8] = [
+    ("HashMap", &[]),
+    ("HashSet", &[]),
+    ("SystemTime", &[]),
+    ("rand::", &[]),
+    ("uuid", &[]),
+    // A query of SQL is no part of a simulation, and waits for its reader.
+    ("spawn_blocking", &["src/server/handlers/sql.rs"]),
+    // The log's writer, which is a task in a simulation.
+    ("thread::Builder", &["src/replication/log/writer.rs"]),
+    ("thread::spawn", &[]),
+];
+
+#[test]
+fn a_seed_of_the_simulation_repeats() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for (path, text) in sources("src/server").into_iter().chain(sources("src/replication")) {
+        let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_string();
+        if name.ends_with("/tests.rs") {
+            continue;
+        }
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let lines: Vec<&str> = code(text).collect();
+        for (at, line) in lines.iter().enumerate() {
+            if line.contains("select! {") && lines.get(at + 1).is_none_or(|next| next.trim() != "biased;") {
+                wrong.push(format!("{name}: a select! that is not biased: {}", line.trim()));
+            }
+            if line.contains("std::time::") && line.contains("Instant") {
+                wrong.push(format!("{name}: time that is not tokio's: {}", line.trim()));
+            }
+            let chance = CHANCE.iter().filter(|(word, may)| line.contains(word) && !may.contains(&name.as_str()));
+            wrong.extend(chance.map(|(word, _)| format!("{name}: {word} belongs into `world`: {}", line.trim())));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Promises are broken on purpose by the simulation's builds alone.
+#[test]
+fn no_release_breaks_promises_on_purpose() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let features = manifest.split("\n[features]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    let named: Vec<&str> = code(features).filter(|line| line.contains("mutants") && !line.starts_with('#')).collect();
+    assert_eq!(named, ["mutants = []"], "nothing else turns it on");
+    let own = fs::read_to_string(root.join("src/mutants.rs")).unwrap();
+    assert!(own.contains("#[cfg(all(feature = \"mutants\", not(debug_assertions)))]\ncompile_error!"));
+    if cfg!(not(feature = "mutants")) {
+        assert!(ddb::mutants::Mutant::ALL.iter().all(|(_, mutant)| !ddb::mutants::on(*mutant)));
+    }
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub struct Nodes {
 impl Nodes {
     /// The columns of the table: `NAME:TYPE`.
     pub const COLUMNS: [&'static str; 4] = ["id:int", "n:int", "grp:int", "body:text"];
+    /// The column that rows are looked for by.
+    pub const GROUP: &'static str = "grp";
 
     /// The nodes of a cluster that a run goes to.
     ///

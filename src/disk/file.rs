@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One directory. Names are plain file names.
 ///
@@ -56,6 +57,11 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// # Errors
     /// What the file system says.
     fn room(&self) -> io::Result<u64>;
+
+    /// How much longer than usual a sync takes; only a simulated disk, which does not wait, says so.
+    fn delay(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// An open file. It may be used from several threads; each call is one step.

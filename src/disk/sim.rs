@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::names::Names;
 use super::sim_file::{BLOCK, Dice, SimBytes};
@@ -26,6 +27,8 @@ struct State {
     capacity: Option<u64>,
     /// Whether syncs only say that they were done.
     lies: bool,
+    /// How much longer than usual syncs take.
+    delay: Duration,
 }
 
 impl State {
@@ -90,6 +93,11 @@ impl SimDisk {
     /// From now on syncs do nothing (or something again).
     pub fn set_lying(&self, lies: bool) {
         self.state().lies = lies;
+    }
+
+    /// From now on syncs take so much longer, as far as those who write tell the time by `delay`.
+    pub fn set_delay(&self, delay: Duration) {
+        self.state().delay = delay;
     }
 
     /// How many changes the disk has seen.
@@ -200,6 +208,10 @@ impl Disk for SimDisk {
 
     fn room(&self) -> io::Result<u64> {
         Ok(self.state().free_blocks().saturating_mul(BLOCK))
+    }
+
+    fn delay(&self) -> Duration {
+        self.state().delay
     }
 }
 

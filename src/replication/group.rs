@@ -12,6 +12,7 @@ use super::batcher::Batcher;
 use super::core::Core;
 use super::dial::Dialer;
 use crate::model::{Code, Failure, Level};
+use crate::mutants::{Mutant, on};
 use crate::store::{StoreError, View};
 
 /// How long a request waits for a leader with a quorum before it is refused. With the time that
@@ -85,7 +86,7 @@ impl Group {
     /// # Errors
     /// `no_leader` or `timeout` where that freshness cannot be proved in time.
     pub async fn read(&self, want: ReadWant, deadline: Instant) -> Result<View, Failure> {
-        if want.level == Level::Linearizable {
+        if want.level == Level::Linearizable && !on(Mutant::LocalRead) {
             let until = deadline.min(Instant::now() + LEADER_WAIT);
             match timeout_at(until, self.read_barrier()).await {
                 Ok(result) => result?,

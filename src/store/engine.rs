@@ -7,12 +7,13 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use super::StoreError;
 use super::disk::{Disk, Pairs};
 use super::overlay::{Change, Overlay};
 use super::records::Tip;
 use super::snapshot::Snapshot;
+use super::{StoreError, keys};
 use crate::disk::reach;
+use crate::mutants::{Mutant, on};
 
 /// What must be free on the disk, beside the bytes in memory, before a checkpoint is tried.
 const SPARE_BYTES: u64 = 1 << 20;
@@ -121,13 +122,17 @@ impl Engine {
             return Ok(());
         }
         self.check_space(own.disk.file(), sealed.as_ref().map_or(0, |sealed| sealed.bytes()))?;
-        let written = own.disk.write(|pairs| {
-            if let Some(sealed) = &sealed {
-                write_overlay(sealed, pairs)?;
-            }
-            let remains = (self.sweep)(pairs)?;
-            reach("checkpoint-commit").map_err(|error| StoreError::io(own.disk.file(), error))?;
-            Ok(remains)
+        let apart = sealed.as_ref().filter(|_| on(Mutant::AppliedApart));
+        let apart = apart.map_or(Ok(()), |sealed| own.disk.write(|pairs| write_mark(sealed, pairs)));
+        let written = apart.and_then(|()| {
+            own.disk.write(|pairs| {
+                if let Some(sealed) = &sealed {
+                    write_overlay(sealed, pairs)?;
+                }
+                let remains = (self.sweep)(pairs)?;
+                reach("checkpoint-commit").map_err(|error| StoreError::io(own.disk.file(), error))?;
+                Ok(remains)
+            })
         });
         let written = written.and_then(|remains| match reach("checkpointed") {
             Ok(()) => Ok(remains),
@@ -196,6 +201,14 @@ impl Engine {
 
 fn failed_before() -> std::io::Error {
     std::io::Error::other("a write to it failed before; restart the node")
+}
+
+/// What `Mutant::AppliedApart` writes by itself.
+fn write_mark(overlay: &Overlay, pairs: &mut Pairs) -> Result<(), StoreError> {
+    overlay.for_newest(|key, value| match value {
+        Some(value) if key == keys::applied() => pairs.put(key, value),
+        _ => Ok(()),
+    })
 }
 
 fn write_overlay(overlay: &Overlay, pairs: &mut Pairs) -> Result<(), StoreError> {

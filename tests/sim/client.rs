@@ -183,6 +183,8 @@ impl Client {
             }
             (Op::Read | Op::Stale, 200, _) => Outcome::Saw { found: vec![found(body)], at },
             (Op::Read | Op::Stale, 404, "row_not_found") => Outcome::Saw { found: Vec::new(), at },
+            // A node that is new, or has taken the place of another, knows of no table yet.
+            (Op::Stale, 404, "table_not_found") => Outcome::Unknown,
             (_, 200 | 201, _) if op.is_write() => match body["revision"].as_u64() {
                 Some(revision) => Outcome::Wrote { revision },
                 None => self.odd(op, row, status, body),

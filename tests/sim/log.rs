@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::{EnvFilter, Registry};
@@ -15,11 +16,23 @@ thread_local! {
     static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// How often the nodes said what matters.
+/// How often the nodes said what matters, and who said it last.
 #[derive(Clone, Default)]
 pub(crate) struct Said {
     pub(crate) led: Arc<AtomicU64>,
     pub(crate) installed: Arc<AtomicU64>,
+    /// Who began to lead last; 0: nobody.
+    pub(crate) leader: Arc<AtomicU64>,
+    /// Who granted a vote last, and to whom, until somebody takes it.
+    pub(crate) granted: Arc<Mutex<Option<(u64, u64)>>>,
+    /// Who runs now.
+    running: Arc<AtomicU64>,
+}
+
+/// The number after `mark`.
+fn number_after(text: &str, mark: &str) -> Option<u64> {
+    let (_, rest) = text.split_once(mark)?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 struct Message(String);
@@ -40,14 +53,27 @@ struct Listening {
 }
 
 impl<S: Subscriber> Layer<S> for Listening {
+    /// turmoil opens a span for each host that it runs.
+    fn on_new_span(&self, span: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        if span.metadata().name() == "node" {
+            let mut name = Message(String::new());
+            span.record(&mut name);
+            self.said.running.store(number_after(&name.0, "name=\"n").unwrap_or(0), Ordering::Relaxed);
+        }
+    }
+
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut message = Message(String::new());
         event.record(&mut message);
         let text = message.0;
         if text.starts_with("This node is MASTER") || text.starts_with("[WARNING] I am the new TEMP MASTER") {
             self.said.led.fetch_add(1, Ordering::Relaxed);
+            self.said.leader.store(self.said.running.load(Ordering::Relaxed), Ordering::Relaxed);
         } else if text.starts_with("installed a snapshot") {
             self.said.installed.fetch_add(1, Ordering::Relaxed);
+        } else if text.starts_with("handle vote request result") && text.ends_with("result: Ok(())") {
+            let granted = number_after(&text, "-N").map(|to| (self.said.running.load(Ordering::Relaxed), to));
+            *self.said.granted.lock().unwrap() = granted;
         }
         if self.shown {
             let at = turmoil::sim_elapsed().unwrap_or_default().as_secs_f64();

@@ -2,7 +2,7 @@
 //!
 //! `world.rs` brings nodes and their disks, `http.rs` and `client.rs` the clients that record a history,
 //! `nemesis.rs` the faults, `judge.rs` what must hold once all is healed, `run.rs` one seed from
-//! beginning to end. One seed gives one history, on any machine: all chances are its own.
+//! beginning to end, `mutants.rs` the promises broken on purpose. One seed gives one history, on any machine: all chances are its own.
 //!
 //! `make sim` runs as many seeds as are asked for; SEED=… runs one, SIM_LOG=debug shows its nodes' logs.
 
@@ -14,6 +14,8 @@ mod client;
 mod http;
 mod judge;
 mod log;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod nemesis;
 mod run;
 mod world;

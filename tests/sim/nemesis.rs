@@ -1,4 +1,7 @@
 //! Owns the faults: which, where and when, as the seed says; and the healing of all of them.
+//!
+//! Most strike at random. Two wait for the moment that matters: a voter loses power just after it has
+//! granted its vote, and a node comes back with an empty disk while another one is behind.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -6,12 +9,13 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ddb::disk::Disk as _;
+use ddb::disk::{Disk as _, SimDisk};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use turmoil::Sim;
 
+use crate::log::Said;
 use crate::world::{Shared, name};
 
 /// More than any disk here holds.
@@ -32,11 +36,19 @@ pub(crate) struct Nemesis {
     /// The links that are cut, from whom to whom.
     cuts: Vec<(u64, u64)>,
     full_until: Option<(u64, Duration)>,
+    slow_until: Option<(u64, Duration)>,
+    /// A node that runs on an empty disk, until when, and its own disk.
+    replaced: Option<(u64, Duration, SimDisk)>,
+    /// The one whose vote decides, as the two others do not hear each other; until when that is waited for.
+    arbiter: Option<(u64, Duration)>,
+    /// Who loses power next, when, and who is cut off then.
+    doomed: Option<(u64, Duration, u64)>,
+    said: Said,
     pub(crate) faults: Faults,
 }
 
 impl Nemesis {
-    pub(crate) fn new(seed: u64, shared: Rc<Shared>) -> Nemesis {
+    pub(crate) fn new(seed: u64, shared: Rc<Shared>, said: Said) -> Nemesis {
         Nemesis {
             shared,
             dice: StdRng::seed_from_u64(seed ^ 0x6e65_6d65_7369_7321),
@@ -45,6 +57,11 @@ impl Nemesis {
             cut_until: None,
             cuts: Vec::new(),
             full_until: None,
+            slow_until: None,
+            replaced: None,
+            arbiter: None,
+            doomed: None,
+            said,
             faults: Faults::new(),
         }
     }
@@ -80,9 +97,19 @@ impl Nemesis {
         {
             self.empty(node);
         }
+        if let Some((node, until)) = self.slow_until
+            && until <= now
+        {
+            self.hurry(node);
+        }
+        if self.replaced.as_ref().is_some_and(|(_, until, _)| *until <= now) {
+            self.put_back(sim, now);
+        }
+        self.await_vote(sim, now);
         let due: Vec<u64> = self.down.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect();
         due.into_iter().for_each(|id| self.start(sim, id));
-        if now >= self.next {
+        // Nothing else disturbs those who wait for a moment.
+        if now >= self.next && self.arbiter.is_none() && self.doomed.is_none() {
             self.strike(sim, now);
             self.next = now + self.millis(150..1_500);
         }
@@ -142,6 +169,14 @@ impl Nemesis {
                 let offset = self.dice.random_range(-300_000..300_000);
                 self.shared.with(node, |node| node.clock.store(offset, Ordering::Relaxed));
             }
+            60..64 if self.slow_until.is_none() => {
+                self.count("slow disk");
+                let (until, delay) = (now + self.millis(500..3_000), self.millis(20..400));
+                self.slow_until = Some((node, until));
+                self.shared.with(node, |node| node.disk.set_delay(delay));
+            }
+            64..68 if self.replaced.is_none() => self.replace(sim, now),
+            68..74 if self.arbiter.is_none() => self.wait_for_vote(sim, now),
             _ if self.cut_until.is_some() => self.mend(sim),
             _ => self.cut(sim, now, node),
         }
@@ -188,6 +223,84 @@ impl Nemesis {
             }
         }
         self.apply_cuts(sim);
+    }
+
+    /// Lets a node come back with an empty disk, when another one can be behind the rest.
+    fn replace(&mut self, sim: &mut Sim<'_>, now: Duration) {
+        let node = self.someone();
+        self.count("id used twice");
+        self.kill(sim, now, node);
+        let own = self.shared.with(node, |node| std::mem::take(&mut node.disk));
+        self.down.insert(node, now + Duration::from_millis(50));
+        let until = now + self.millis(1_000..3_000);
+        self.replaced = Some((node, until, own));
+        // Of the others, one that has everything is cut off: whoever is left must not decide without it.
+        let leader = self.said.leader.load(Ordering::Relaxed);
+        if leader != 0 && leader != node {
+            self.isolate(sim, leader, until);
+        }
+    }
+
+    /// The node gets its own disk again.
+    fn put_back(&mut self, sim: &mut Sim<'_>, now: Duration) {
+        let Some((node, _, own)) = self.replaced.take() else { return };
+        self.kill(sim, now, node);
+        own.set_capacity(None);
+        own.set_delay(Duration::ZERO);
+        self.shared.with(node, |node| node.disk = own);
+    }
+
+    fn isolate(&mut self, sim: &Sim<'_>, node: u64, until: Duration) {
+        self.cut_until = Some(until);
+        for other in self.shared.ids().filter(|other| *other != node) {
+            self.cuts.extend([(node, other), (other, node)]);
+        }
+        self.apply_cuts(sim);
+    }
+
+    /// Of three nodes the leader loses power, and those who may follow it do not hear each other.
+    fn wait_for_vote(&mut self, sim: &mut Sim<'_>, now: Duration) {
+        let leader = self.said.leader.load(Ordering::Relaxed);
+        let others: Vec<u64> = self.shared.ids().filter(|id| *id != leader).collect();
+        let [a, b] = others[..] else { return };
+        self.mend(sim);
+        self.cut_until = Some(now + Duration::from_secs(4));
+        self.cuts.extend([(a, b), (b, a)]);
+        self.apply_cuts(sim);
+        self.lose_power(sim, now, leader);
+        self.down.insert(leader, now + Duration::from_millis(100));
+        self.said.granted.lock().unwrap().take();
+        self.arbiter = Some((leader, now + Duration::from_secs(3)));
+    }
+
+    /// Once the vote has been granted, the voter loses power and whoever got the vote is alone.
+    fn await_vote(&mut self, sim: &mut Sim<'_>, now: Duration) {
+        if let Some((voter, at, candidate)) = self.doomed
+            && at <= now
+        {
+            self.doomed = None;
+            self.count("power lost after a vote");
+            self.lose_power(sim, now, voter);
+            self.down.insert(voter, now + Duration::from_millis(30));
+            let until = now + self.millis(1_500..3_000);
+            self.isolate(sim, candidate, until);
+            self.next = until;
+        }
+        let Some((arbiter, until)) = self.arbiter else { return };
+        let granted = self.said.granted.lock().unwrap().take();
+        if let Some((voter, candidate)) = granted
+            && voter == arbiter
+        {
+            self.doomed = Some((voter, now + self.millis(4..16), candidate));
+        }
+        if until <= now || self.doomed.is_some() {
+            self.arbiter = None;
+        }
+    }
+
+    fn hurry(&mut self, node: u64) {
+        self.slow_until = None;
+        self.shared.with(node, |node| node.disk.set_delay(Duration::ZERO));
     }
 
     fn apply_cuts(&self, sim: &Sim<'_>) {
@@ -262,8 +375,11 @@ impl Nemesis {
     pub(crate) fn heal(&mut self, sim: &mut Sim<'_>) {
         let now = sim.elapsed();
         self.mend(sim);
+        (self.arbiter, self.doomed) = (None, None);
+        self.put_back(sim, now);
         for id in self.shared.ids() {
             self.empty(id);
+            self.hurry(id);
             // A disk that was to fail does so now, by a loss of power.
             if self.shared.with(id, |node| node.may_stop || node.stopped) {
                 self.lose_power(sim, now, id);

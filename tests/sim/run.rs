@@ -92,6 +92,9 @@ impl Counts {
                 fault("power lost") && self.faults.keys().any(|name| name.starts_with("power lost by")),
             ),
             ("isolated nodes", fault("isolated")),
+            ("slow disks", fault("slow disk")),
+            ("nodes that lost their disk", fault("id used twice")),
+            ("voters that lost power", fault("power lost after a vote")),
         ];
         facts.iter().filter(|(_, shown)| !shown).map(|(name, _)| *name).collect()
     }
@@ -119,7 +122,7 @@ pub(crate) fn run(seed: u64, length: Length) -> Outcome {
 fn simulate(seed: u64, length: Length, said: &Said) -> Outcome {
     let shared = Shared::new(if seed.is_multiple_of(4) { 5 } else { 3 }, length.lying);
     let record = Record::new(shared.clone());
-    let mut nemesis = Nemesis::new(seed, shared.clone());
+    let mut nemesis = Nemesis::new(seed, shared.clone(), said.clone());
     let mut sim = build(seed, &shared);
     let begun = act(&mut sim, &shared, "the beginning", prepare(record.clone()));
     if begun {

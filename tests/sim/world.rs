@@ -70,7 +70,7 @@ impl Shared {
             nodes: self.ids().map(node).collect(),
             heartbeat_ms: 100,
             election_timeout_ms: 500,
-            snapshot_entries: 40,
+            snapshot_entries: 16,
             max_connections: 1_000,
         }
     }

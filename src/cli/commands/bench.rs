@@ -17,7 +17,7 @@ use crate::cli::error::{CliError, exit, usage};
 use crate::cli::output;
 use crate::cli::print::{Look, View, number, text};
 use crate::client::Client;
-use crate::model::{ClusterStatus, Code, ColumnSpec, Value};
+use crate::model::{ClusterStatus, Code, ColumnSpec, IndexSpec, Value};
 
 /// How long one call beside the load may take: to make the table, or to ask who leads.
 const CALL_TIME: Duration = Duration::from_secs(30);
@@ -33,8 +33,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// insert (put a row), get (read one by its id), search (ten rows of a group), mixed (get and insert by turns), import (1,000 rows a request)
-    #[arg(value_name = "WORKLOAD", value_parser = named(&Workload::NAMES))]
+    /// insert (put a row), get (read one by its id), search (ten rows of a group, by an index), mixed (get and insert by turns), import (1,000 rows a request)
+    #[arg(value_name = "WORKLOAD", value_parser = named(&Workload::NAMES), hide_possible_values = true)]
     workload: Workload,
     /// How many requests are under way at a time, each on a connection of its own
     #[arg(short, long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..))]
@@ -49,13 +49,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
     /// Which nodes get the requests: leader, followers or all
-    #[arg(long, value_name = "NODES", default_value = "all", value_parser = named(&Via::NAMES))]
+    #[arg(long, value_name = "NODES", default_value = "all", value_parser = named(&Via::NAMES), hide_possible_values = true)]
     to: Via,
     /// How many different rows there are
     #[arg(long, value_name = "N", default_value = "100000", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     keys: u64,
     /// Which of them are asked for: uniform, zipf (a few most of the time) or sequential
-    #[arg(long, value_name = "HOW", default_value = "uniform", value_parser = named(&Spread::NAMES))]
+    #[arg(long, value_name = "HOW", default_value = "uniform", value_parser = named(&Spread::NAMES), hide_possible_values = true)]
     spread: Spread,
     /// How many bytes of text a row has beside its numbers
     #[arg(long, value_name = "BYTES", default_value = "100", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
@@ -136,7 +136,14 @@ async fn make_table(client: &Client, args: &Args) -> Result<(), CliError> {
             format!("table \"{}\" is there already; nothing was done", args.table),
             format!("name another with --table, or: ddb table drop {} --yes", args.table),
         )),
-        other => Ok(other.map(|_| ())?),
+        other => {
+            other?;
+            if args.workload == Workload::Search {
+                let index = IndexSpec { name: None, columns: vec![Nodes::GROUP.into()], unique: false };
+                client.create_index(&args.table, &index).await?;
+            }
+            Ok(())
+        }
     }
 }
 

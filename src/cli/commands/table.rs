@@ -13,8 +13,8 @@ Examples:
   ddb table create people id:int name:text born:timestamp
   ddb table list
   ddb table show students
-  ddb table alter students add email:text rename grade to mark
-  ddb table index students add mark,name
+  ddb table alter students add points:int rename grade to mark
+  ddb table index students add grade,name
   ddb table drop students --yes";
 
 const CREATE_EXAMPLES: &str = "\

@@ -14,7 +14,7 @@ Changes, done together or not at all:
 No row is rewritten, however many there are.
 
 Examples:
-  ddb table alter students add email:text:unique
+  ddb table alter students add phone:text:unique
   ddb table alter students add points:int:not-null:default=0 rename grade to mark drop notes";
 
 #[derive(Debug, clap::Args)]

@@ -18,6 +18,8 @@ use super::state::Shared;
 use super::tail::Sizes;
 use super::writer::{self, Job};
 use crate::disk::{Disk, reach};
+use crate::mutants::{Mutant, on};
+use crate::world::simulated;
 
 /// How many bytes of entries one read for replication answers at most.
 const READ_BYTES: usize = 4 << 20;
@@ -36,7 +38,7 @@ impl LogStore {
     /// # Errors
     /// The files cannot be read or written, or are damaged.
     pub(crate) fn open(disk: Arc<dyn Disk>, group: u64) -> io::Result<LogStore> {
-        LogStore::open_sized(disk, group, Sizes::default())
+        LogStore::open_sized(disk, group, if simulated() { Sizes::SIMULATED } else { Sizes::default() })
     }
 
     pub(super) fn open_sized(disk: Arc<dyn Disk>, group: u64, sizes: Sizes) -> io::Result<LogStore> {
@@ -137,7 +139,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let sealed = seal(vote)?;
         reach("vote-save")?;
-        self.run(|done| Job::Vote { sealed, done }).await?;
+        if !on(Mutant::VoteNotSynced) {
+            self.run(|done| Job::Vote { sealed, done }).await?;
+        }
         reach("vote-saved")?;
         self.shared.state().vote = Some(*vote);
         Ok(())

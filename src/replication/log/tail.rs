@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::format::{Batch, Head, Kind, align, seal};
 use crate::disk::{Disk, File, reach};
+use crate::mutants::{Mutant, on};
 
 /// How large segments are, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +14,11 @@ pub(super) struct Sizes {
     pub(super) segment: u64,
     /// By how much a file grows.
     pub(super) chunk: u32,
+}
+
+impl Sizes {
+    /// Those of a simulation: many segments, each soon full.
+    pub(super) const SIMULATED: Sizes = Sizes { segment: 32 << 10, chunk: 4 << 10 };
 }
 
 impl Default for Sizes {
@@ -103,7 +109,10 @@ impl Tail {
         reach("segment-sync").and_then(|()| file.sync_data()).map_err(Trouble::Fatal)?;
         reach("segment-rename").map_err(Trouble::of)?;
         disk.rename(&temporary, &name(segment)).map_err(Trouble::of)?;
-        reach("segment-renamed").and_then(|()| disk.sync_dir()).map_err(Trouble::Fatal)?;
+        reach("segment-renamed").map_err(Trouble::Fatal)?;
+        if !on(Mutant::DirectoryNotSynced) {
+            disk.sync_dir().map_err(Trouble::Fatal)?;
+        }
         reach("segment-created").map_err(Trouble::Fatal)?;
         let (end, crc) = (align(batch.len()), batch.crc());
         Ok(Tail { disk, sizes, file: file.into(), segment, end, length, crc, fresh: true })
@@ -123,7 +132,10 @@ impl Tail {
         }
         batch.seal(self.segment, self.end, self.crc);
         reach("log-write").and_then(|()| self.file.write_at(self.end, batch.bytes())).map_err(Trouble::of)?;
-        reach("log-sync").and_then(|()| self.file.sync_data()).map_err(Trouble::Fatal)?;
+        reach("log-sync").map_err(Trouble::Fatal)?;
+        if !on(Mutant::LogNotSynced) {
+            self.file.sync_data().map_err(Trouble::Fatal)?;
+        }
         reach("log-synced").map_err(Trouble::Fatal)?;
         let at = self.end;
         self.end = align(at + batch.len());

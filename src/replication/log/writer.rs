@@ -10,10 +10,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openraft::storage::IOFlushed;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::super::types::TypeConfig;
 use super::format::{Batch, Kind, io_error};
@@ -107,7 +108,7 @@ impl Writer {
         let mut committed: Option<Vec<u8>> = None;
         let mut rounds = 0;
         loop {
-            tokio::time::sleep(Duration::from_micros(500 + number() % 2_000)).await;
+            tokio::time::sleep(self.tail.disk.delay() + Duration::from_micros(500 + number() % 2_000)).await;
             let first = match self.queue.try_recv() {
                 Err(TryRecvError::Disconnected) => return,
                 first => first.ok(),
