@@ -259,7 +259,7 @@ impl Cluster {
 
     /// Runs `ddb` against this cluster.
     pub fn ddb(&self, args: &[&str]) -> assert_cmd::Command {
-        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_ddb"));
+        let mut command = assert_cmd::Command::new(ddb());
         command.args(args).env("DDB_ENDPOINTS", self.endpoints()).current_dir(self.path());
         command
     }
