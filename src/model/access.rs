@@ -238,7 +238,7 @@ mod tests {
                     Access::Range(range) => range.holds(&key),
                     Access::Scan => true,
                 };
-                let passes = conditions.iter().all(|condition| condition.passes(&row));
+                let passes = Condition::all_pass(&conditions, &row);
                 prop_assert!(read || !passes, "{:?} {:?} {:?}", filters, id, access);
             }
         }

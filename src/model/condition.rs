@@ -37,6 +37,21 @@ pub(super) enum Test {
     Null(bool),
 }
 
+impl Condition {
+    /// What filters mean for the rows of `table`, in their order.
+    ///
+    /// # Errors
+    /// Those of `Filter::bind`, for the first filter that has one.
+    pub fn bind_all(filters: &[Filter], table: &Table) -> Result<Vec<Condition>, Failure> {
+        filters.iter().map(|filter| filter.bind(table)).collect()
+    }
+
+    /// Whether a row passes all of them.
+    pub fn all_pass(conditions: &[Condition], row: &Row) -> bool {
+        conditions.iter().all(|condition| condition.passes(row))
+    }
+}
+
 impl Filter {
     /// What the filter means for the rows of `table`.
     ///

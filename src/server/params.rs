@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
-use crate::model::{Code, Failure, excerpt, nearest};
+use crate::model::{Code, Failure, Filter, excerpt, nearest};
 use crate::protocol::{parse_duration, parse_level};
 use crate::replication::ReadWant;
 
@@ -61,6 +61,14 @@ impl Params {
     /// The values of a parameter that may be repeated.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.own.iter().filter(move |(own, _)| *own == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The filters, in their order.
+    ///
+    /// # Errors
+    /// `bad_filter` for the first that is none.
+    pub(super) fn filters(&self) -> Result<Vec<Filter>, Failure> {
+        self.all("filter").map(Filter::parse).collect()
     }
 
     /// The value of a parameter that is a number.

@@ -42,7 +42,7 @@ impl Step<'_, '_> {
         last: bool,
     ) -> Result<Effect, Stop> {
         let table = self.table(name)?;
-        let conditions = filters.iter().map(|filter| filter.bind(&table)).collect::<Result<Vec<_>, Failure>>()?;
+        let conditions = Condition::bind_all(filters, &table)?;
         self.all_or_nothing(|step| {
             let mut rows = 0;
             let mut through = None;
@@ -51,7 +51,7 @@ impl Step<'_, '_> {
                     return Ok(Effect::Changed { rows, through, last: false });
                 }
                 let row = step.whole_row(&table, row_id)?;
-                if row.is_some_and(|(row, _)| conditions.iter().all(|condition| condition.passes(&row))) {
+                if row.is_some_and(|(row, _)| Condition::all_pass(&conditions, &row)) {
                     match change {
                         Change::Update(cells) => step.put(name, row_id, cells, PutMode::Update, When::Always)?,
                         Change::Delete => step.delete(name, row_id, When::Always)?,
@@ -67,8 +67,7 @@ impl Step<'_, '_> {
     fn check(&self, check: &Check) -> Result<(), Stop> {
         let Check { table: name, row_id, exists, revision, filters } = check;
         let table = self.table(name)?;
-        let conditions =
-            filters.iter().map(|filter| filter.bind(&table)).collect::<Result<Vec<Condition>, Failure>>()?;
+        let conditions = Condition::bind_all(filters, &table)?;
         let row = self.whole_row(&table, row_id)?.map(|(row, _)| row);
         match (exists, &row) {
             (Some(true), None) => return Err(refusals::condition_absent(name, row_id).into()),

@@ -49,7 +49,7 @@ async fn run(app: &App, ask: &Ask, change: Change) -> Result<Response, Failure> 
     let key = given.map_or_else(own, Ok)?;
     let view = app.group.read(ReadWant::default(), ask.deadline).await?;
     let table = view.table(&ask.table).map_err(unreadable(&app.group))??;
-    let conditions = filters.iter().map(|filter| filter.bind(&table)).collect::<Result<Vec<_>, Failure>>()?;
+    let conditions = Condition::bind_all(&filters, &table)?;
     let told = Changed { table: ask.table.clone(), rows: 0, transactions: 0, revision: view.revision() };
     let mut run = Run { app, ask, view, table, conditions, template, dry, keyed, key, told };
     match run.all().await {
@@ -59,7 +59,7 @@ async fn run(app: &App, ask: &Ask, change: Change) -> Result<Response, Failure> 
 }
 
 fn filters(ask: &Ask) -> Result<Vec<Filter>, Failure> {
-    let filters = ask.params.all("filter").map(Filter::parse).collect::<Result<Vec<_>, Failure>>()?;
+    let filters = ask.params.filters()?;
     let bad = |message: &str| Failure::new(Code::BadRequest, message);
     match (filters.is_empty(), ask.params.flag("all")?) {
         (true, false) => Err(bad("no filter says which rows; nothing was written").hint("for all rows say all=true")),
@@ -176,7 +176,7 @@ impl Finder {
                 break;
             };
             let (key, row) = next.map_err(super::read::broken)?;
-            if self.conditions.iter().all(|condition| condition.passes(&row)) {
+            if Condition::all_pass(&self.conditions, &row) {
                 if self.found.len() == MAX_OPERATIONS {
                     self.done = Some(false);
                     break;

@@ -20,11 +20,11 @@ use crate::protocol::{LineFormat, write_csv_head, write_line};
 /// `GET /v1/tables/{table}/export?format=&filter=`.
 pub(in super::super) async fn export(app: &App, ask: Ask) -> Result<Response, Failure> {
     let format = ask.params.get("format").map_or(Ok(LineFormat::Jsonl), LineFormat::parse)?;
-    let filters = ask.params.all("filter").map(Filter::parse).collect::<Result<Vec<_>, Failure>>()?;
+    let filters = ask.params.filters()?;
     let view = view(app, &ask).await?;
     let revision = view.revision();
     let table = view.table(&ask.table).map_err(unreadable(&app.group))??;
-    let conditions = filters.iter().map(|filter| filter.bind(&table)).collect::<Result<Vec<_>, Failure>>()?;
+    let conditions = Condition::bind_all(&filters, &table)?;
     let access = Access::of(&table, &conditions);
     let rows = Mutex::new(candidates(&app.group, &view, &table, access, None));
     let mut head = Vec::new();
@@ -78,7 +78,7 @@ impl Lines {
                 break;
             };
             let (_, row) = next.map_err(broken)?;
-            if self.conditions.iter().all(|condition| condition.passes(&row)) {
+            if Condition::all_pass(&self.conditions, &row) {
                 write_line(&mut out, self.format, &self.table, &row);
             }
         }

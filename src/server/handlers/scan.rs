@@ -43,7 +43,7 @@ pub(super) struct Plan {
 impl Plan {
     /// Whether a row passes all conditions.
     pub(super) fn passes(&self, row: &Row) -> bool {
-        self.conditions.iter().all(|condition| condition.passes(row))
+        Condition::all_pass(&self.conditions, row)
     }
 
     fn cursor(&self, key: &RowKey, row: &Row) -> String {

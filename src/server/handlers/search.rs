@@ -40,7 +40,7 @@ pub(in super::super) async fn search_v0(app: &App, ask: Ask) -> Result<Response,
 
 /// `GET /v1/tables/{table}/rows?filter=&columns=&order=&limit=&cursor=&explain=`.
 pub(in super::super) async fn rows(app: &App, ask: Ask) -> Result<Response, Failure> {
-    let filters = ask.params.all("filter").map(Filter::parse).collect::<Result<Vec<_>, Failure>>()?;
+    let filters = ask.params.filters()?;
     if filters.len() > MAX_FILTERS {
         return Err(Failure::new(Code::BadFilter, format!("a search takes {MAX_FILTERS} filters at most")));
     }
@@ -61,7 +61,7 @@ async fn search(app: &App, ask: &Ask, name: &str, filters: Vec<Filter>, shape: R
     let count = switch(params, "count")?;
     let view = view(app, ask).await?;
     let table = view.table(name).map_err(unreadable(&app.group))??;
-    let conditions = filters.iter().map(|filter| filter.bind(&table)).collect::<Result<Vec<_>, Failure>>()?;
+    let conditions = Condition::bind_all(&filters, &table)?;
     let order = params.get("order").map(|order| Order::parse(&table, order)).transpose()?.flatten();
     let shown = params.get("columns").map(|columns| positions(&table, columns)).transpose()?;
     let revision = view.revision();
