@@ -103,6 +103,11 @@ pub(super) fn check_headers(route: &Route, headers: &HeaderMap) -> Result<(), Fa
 }
 
 impl Ask {
+    /// When one batch of a request that takes many must be done: each has the time that the request asks for.
+    pub(super) fn batch_deadline(&self) -> Instant {
+        Instant::now() + self.params.timeout
+    }
+
     /// The write's idempotency key, if it has one.
     ///
     /// # Errors

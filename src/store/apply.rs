@@ -26,10 +26,10 @@ pub(super) enum Stop {
 }
 
 impl Stop {
-    /// The same, said of a line of an import.
-    fn at_line(self, line: u64) -> Stop {
+    /// The same, its refusal said of a part of the write.
+    pub(super) fn said(self, of: impl FnOnce(Failure) -> Failure) -> Stop {
         match self {
-            Stop::Refused(failure) => Stop::Refused(failure.at_line(line)),
+            Stop::Refused(failure) => Stop::Refused(of(failure)),
             fault @ Stop::Fault(_) => fault,
         }
     }
@@ -193,7 +193,7 @@ impl Step<'_, '_> {
                 }
             }
             let values = values(&table, &columns, &key, row).map_err(at_line)?;
-            self.change_row(&table, &key, before.as_deref(), Some(&values)).map_err(|stop| stop.at_line(row.line))?;
+            self.change_row(&table, &key, before.as_deref(), Some(&values)).map_err(|stop| stop.said(at_line))?;
         }
         Ok(Effect::Imported(counts))
     }

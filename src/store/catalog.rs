@@ -153,7 +153,7 @@ pub(super) fn read_count(snapshot: &Snapshot, table: u32) -> Result<u64, StoreEr
 }
 
 /// A key with its value.
-type Pair = (Vec<u8>, Vec<u8>);
+pub(super) type Pair = (Vec<u8>, Vec<u8>);
 
 /// Changes that become visible together; it reads its own.
 pub(super) struct Batch<'a> {

@@ -10,18 +10,14 @@ use crate::model::{Alteration, Effect, Entry, Index, IndexSpec, IndexState, RowK
 
 use super::StoreError;
 use super::apply::{Step, Stop};
+use super::catalog::Pair;
 use super::keys;
+use super::overlay::Change;
 use super::records::{Progress, RowRecord, decode, encode};
 use super::refusals;
 
 /// The most bytes of rows that one step of a building reads.
 const STEP_BYTES: usize = 1 << 20;
-
-/// An entry's key with its value.
-type Pair = (Vec<u8>, Vec<u8>);
-
-/// A change of an index's entries.
-type Change = (Vec<u8>, Option<Vec<u8>>);
 
 impl Step<'_, '_> {
     /// What a row's change changes in the table's indexes.

@@ -1,8 +1,8 @@
 //! Owns writes of several operations: what must hold before them, and that they are done all or none.
 
 use crate::model::{
-    Change, Check, Condition, Done, Effect, Failure, Filter, MAX_TRANSACTION_BYTES, Operation, Part, PutMode, ReadRow,
-    Row, RowKey, Table, When,
+    Change, Check, Condition, Done, Effect, Filter, MAX_TRANSACTION_BYTES, Operation, Part, PutMode, ReadRow, Row,
+    RowKey, Table, When,
 };
 
 use super::StoreError;
@@ -14,14 +14,14 @@ use super::refusals;
 impl Step<'_, '_> {
     pub(super) fn transaction(&mut self, checks: &[Check], operations: &[Operation]) -> Result<Effect, Stop> {
         for (index, check) in checks.iter().enumerate() {
-            self.check(check).map_err(|stop| said_of(Part::Condition(index), stop))?;
+            self.check(check).map_err(|stop| stop.said(|failure| Part::Condition(index).says(failure)))?;
         }
         let all = |step: &mut Self| {
             let mut done = Vec::with_capacity(operations.len());
             let mut read = 0;
             for (index, operation) in operations.iter().enumerate() {
                 let did = step.operate(operation, &mut read);
-                done.push(did.map_err(|stop| said_of(Part::Operation(index), stop))?);
+                done.push(did.map_err(|stop| stop.said(|failure| Part::Operation(index).says(failure)))?);
                 if step.batch.written() + read > MAX_TRANSACTION_BYTES {
                     return Err(Part::Operation(index).says(refusals::transaction_too_large()).into());
                 }
@@ -124,13 +124,5 @@ impl Step<'_, '_> {
         let Some(bytes) = self.batch.get(&keys::row(table.id, &key))? else { return Ok(None) };
         let record: Result<RowRecord, StoreError> = decode(self.batch.file(), &bytes);
         Ok(Some((record?.into_row(table, &key), bytes.len())))
-    }
-}
-
-/// The refusal, said of a part of the transaction.
-fn said_of(part: Part, stop: Stop) -> Stop {
-    match stop {
-        Stop::Refused(failure) => Stop::Refused(part.says(failure)),
-        fault @ Stop::Fault(_) => fault,
     }
 }

@@ -4,13 +4,12 @@
 //! up to which row it went, and the next goes on there: so the same request sent again under the same
 //! key, also to another node, follows the batches that took effect and adds those that are missing.
 
-use tokio::time::Instant;
 use warp::reply::Response;
 
 use super::super::dispatch::App;
 use super::super::reply::{self, at_revision, encoded};
 use super::super::request::Ask;
-use super::read::{blocking, unreadable};
+use super::read::{rehearse, unreadable};
 use super::scan::{Rows, Turn};
 use super::search::{candidates, in_time, in_turn};
 use crate::model::{
@@ -115,7 +114,7 @@ impl Run<'_> {
         let rows = candidates(&self.app.group, &self.view, &self.table, access, after);
         let (table, conditions) = (self.table.clone(), self.conditions.clone());
         let mut finder = Finder { table, rows, conditions, found: Vec::new(), done: None };
-        let deadline = self.deadline();
+        let deadline = self.ask.batch_deadline();
         loop {
             finder = in_turn(&self.app.scans, move || finder.slice()).await?;
             if let Some(end) = finder.done {
@@ -131,17 +130,11 @@ impl Run<'_> {
             (*row_ids, *last) = (found, end);
         }
         if self.dry {
-            let (view, group) = (self.view.clone(), self.app.group.clone());
-            return blocking(move || view.rehearse(&write).map_err(unreadable(&group))).await?;
+            return rehearse(self.app, self.view.clone(), write).await;
         }
         let IdempotencyKey { key, digest } = &self.key;
         let key = IdempotencyKey { key: format!("{key}#{}", self.told.transactions + 1), digest: *digest };
-        self.app.group.propose(write, Some(key), self.deadline()).await
-    }
-
-    /// Each batch has the time that the request asks for.
-    fn deadline(&self) -> Instant {
-        Instant::now() + self.ask.params.timeout
+        self.app.group.propose(write, Some(key), self.ask.batch_deadline()).await
     }
 
     /// The answer to a change that stopped: the failure, and how many rows were changed before.

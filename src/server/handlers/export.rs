@@ -14,7 +14,7 @@ use super::super::request::Ask;
 use super::read::{broken, framed, unreadable, view};
 use super::scan::{PIECE, Rows, Turn};
 use super::search::{candidates, in_turn};
-use crate::model::{Access, Condition, Failure, Filter, Table};
+use crate::model::{Access, Condition, Failure, Table};
 use crate::protocol::{LineFormat, write_csv_head, write_line};
 
 /// `GET /v1/tables/{table}/export?format=&filter=`.

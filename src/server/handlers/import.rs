@@ -7,13 +7,13 @@
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt as _};
 use hyper::header::CONTENT_TYPE;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use warp::reply::Response;
 
 use super::super::dispatch::App;
 use super::super::reply::{self, at_revision, encoded};
 use super::super::request::Ask;
-use super::read::{blocking, unreadable};
+use super::read::{rehearse, unreadable};
 use crate::model::{Applied, Code, Counts, Effect, Failure, Fate, OnConflict, PutRow, Write, excerpt};
 use crate::protocol::{BadLine, Imported, LineFormat, RecordEnds, RowReader};
 use crate::replication::ReadWant;
@@ -352,19 +352,13 @@ impl Run<'_> {
             0 => format!("{}#{}", key.key, self.batches),
             _ => format!("{}#{}.{attempt}", key.key, self.batches),
         };
-        self.app.group.propose(write, Some(key), self.deadline()).await
+        self.app.group.propose(write, Some(key), self.ask.batch_deadline()).await
     }
 
     /// What a batch would do to what is there now.
     async fn rehearse(&self, write: Write) -> Result<Applied, Failure> {
-        let view = self.app.group.read(ReadWant::default(), self.deadline()).await?;
-        let group = self.app.group.clone();
-        blocking(move || view.rehearse(&write).map_err(unreadable(&group))).await?
-    }
-
-    /// Each batch has the time that the request asks for.
-    fn deadline(&self) -> Instant {
-        Instant::now() + self.ask.params.timeout
+        let view = self.app.group.read(ReadWant::default(), self.ask.batch_deadline()).await?;
+        rehearse(self.app, view, write).await
     }
 
     /// The answer to an import that stopped: the failure, and how many rows went in before.

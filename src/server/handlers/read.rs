@@ -5,7 +5,7 @@ use warp::reply::Response;
 use super::super::dispatch::App;
 use super::super::reply::{at_level, at_revision, encoded, json, tagged};
 use super::super::request::Ask;
-use crate::model::{Code, Failure, RowKey, Table};
+use crate::model::{Applied, Code, Failure, RowKey, Table, Write};
 use crate::protocol::{TableInfo, TableList, write_row};
 use crate::replication::Group;
 use crate::store::{StoreError, View};
@@ -59,6 +59,12 @@ async fn all_tables(app: &App, view: View) -> Result<Vec<(Table, u64)>, Failure>
 /// A view as fresh as the request asks.
 pub(super) async fn view(app: &App, ask: &Ask) -> Result<View, Failure> {
     app.group.read(ask.params.want, ask.deadline).await
+}
+
+/// What a write would do to the tables as `view` has them.
+pub(super) async fn rehearse(app: &App, view: View, write: Write) -> Result<Applied, Failure> {
+    let group = app.group.clone();
+    blocking(move || view.rehearse(&write).map_err(unreadable(&group))).await?
 }
 
 /// The answer with what every answer from the tables carries.

@@ -18,7 +18,9 @@ use super::read::{blocking, framed, unreadable, view};
 use super::scan::{Plan, Rows, Scan};
 use super::sort::Sort;
 use super::way::{Way, entries};
-use crate::model::{Access, Code, Failure, Filter, KeyRange, Op, Order, RowKey, Standing, Table, check_name};
+use crate::model::{
+    Access, Code, Condition, Failure, Filter, KeyRange, Op, Order, RowKey, Standing, Table, check_name,
+};
 use crate::protocol::{RowShape, decode_cursor, decode_ordered_cursor};
 use crate::replication::Group;
 use crate::store::{StoreError, View};
@@ -155,15 +157,27 @@ pub(super) fn candidates(group: &Group, view: &View, table: &Table, access: Acce
     Box::new(view.range(table, &range).inspect(move |row| note(&group, row)))
 }
 
-/// The rows under these keys that are there.
 fn points(group: &Group, view: &View, table: &Table, keys: Vec<RowKey>) -> Rows {
+    rows_of(group, view, table, keys.into_iter().map(Ok))
+}
+
+/// The rows under these keys that are there.
+pub(super) fn rows_of(
+    group: &Group,
+    view: &View,
+    table: &Table,
+    keys: impl Iterator<Item = Result<RowKey, StoreError>> + Send + 'static,
+) -> Rows {
     let (group, view, table) = (group.clone(), view.clone(), table.clone());
-    let row = move |key: RowKey| view.row(&table, &key).transpose().map(|row| row.map(|row| (key, row)));
-    Box::new(keys.into_iter().filter_map(row).inspect(move |row| note(&group, row)))
+    let row = move |key: Result<RowKey, StoreError>| match key {
+        Ok(key) => view.row(&table, &key).transpose().map(|row| row.map(|row| (key, row))),
+        Err(error) => Some(Err(error)),
+    };
+    Box::new(keys.filter_map(row).inspect(move |row| note(&group, row)))
 }
 
 /// Tells the group of a read that the store could not do.
-pub(super) fn note<T>(group: &Group, row: &Result<T, StoreError>) {
+fn note<T>(group: &Group, row: &Result<T, StoreError>) {
     if let Err(error) = row {
         group.note(error);
     }

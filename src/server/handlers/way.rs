@@ -6,7 +6,7 @@
 use super::super::dispatch::App;
 use super::read::unreadable;
 use super::scan::{Plan, Rows};
-use super::search::{candidates, in_turn, note};
+use super::search::{candidates, in_turn, rows_of};
 use crate::model::{Access, Failure, IndexUse, RowKey, Table};
 use crate::replication::Group;
 use crate::store::{StoreError, View};
@@ -80,11 +80,5 @@ fn named(view: &View, table: &Table, index: &IndexUse) -> Result<Option<Vec<RowK
 
 /// The rows that an index names, in its order.
 pub(super) fn entries(group: &Group, view: &View, table: &Table, index: &IndexUse) -> Rows {
-    let keys = view.index_scan(table, &table.indexes[index.index], &index.ranges);
-    let (view, table, own) = (view.clone(), table.clone(), group.clone());
-    let row = move |key: Result<RowKey, StoreError>| match key {
-        Ok(key) => view.row(&table, &key).transpose().map(|row| row.map(|row| (key, row))),
-        Err(error) => Some(Err(error)),
-    };
-    Box::new(keys.filter_map(row).inspect(move |row| note(&own, row)))
+    rows_of(group, view, table, view.index_scan(table, &table.indexes[index.index], &index.ranges))
 }

@@ -5,7 +5,7 @@ use warp::reply::Response;
 use super::super::dispatch::App;
 use super::super::reply::{at_revision, encoded, json, tagged};
 use super::super::request::Ask;
-use super::read::{blocking, unreadable};
+use super::read::rehearse;
 use crate::model::{Applied, Effect, Failure, Operation, PutMode, Write, check_name};
 use crate::protocol::{
     CreatedTable, Transacted, Written, parse_alter_table, parse_create_index, parse_row_body, parse_transaction,
@@ -103,7 +103,7 @@ pub(in super::super) async fn transaction(app: &App, ask: Ask) -> Result<Respons
         other => return Err(Failure::internal(format!("a transaction was read as {other:?}"))),
     };
     let Applied { revision, effect } =
-        if ask.params.flag("dry_run")? { rehearse(app, &ask, write).await? } else { apply(app, &ask, write).await? };
+        if ask.params.flag("dry_run")? { try_out(app, &ask, write).await? } else { apply(app, &ask, write).await? };
     match effect {
         Effect::Transacted(done) => {
             Ok(at_revision(json(200, Transacted::new(places, done, revision).encode()), revision))
@@ -113,12 +113,11 @@ pub(in super::super) async fn transaction(app: &App, ask: Ask) -> Result<Respons
 }
 
 /// What a write would do now; it is done to nothing, and the revision is that of now.
-async fn rehearse(app: &App, ask: &Ask, write: Write) -> Result<Applied, Failure> {
+async fn try_out(app: &App, ask: &Ask, write: Write) -> Result<Applied, Failure> {
     ask.key(&write)?;
     let view = app.group.read(ReadWant::default(), ask.deadline).await?;
-    let (revision, group) = (view.revision(), app.group.clone());
-    let answer = blocking(move || view.rehearse(&write).map_err(unreadable(&group))).await?;
-    answer.map(|applied| Applied { revision, ..applied })
+    let revision = view.revision();
+    Ok(Applied { revision, ..rehearse(app, view, write).await? })
 }
 
 /// Proposes a write under the request's idempotency key and deadline.
