@@ -1,9 +1,11 @@
 //! Owns a cluster of this program as a target: a table, and one HTTP/1.1 connection a session.
 
+use std::pin::Pin;
+
 use bytes::Bytes;
 use http::{Method, header};
 use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::http1::{Connection, SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -110,14 +112,20 @@ fn host(address: &str) -> &str {
 /// A connection that is opened when it is needed, and again after it broke.
 struct Line {
     host: String,
-    open: Option<SendRequest<Full<Bytes>>>,
+    open: Option<Open>,
+}
+
+/// An open connection. Whoever waits for an answer drives it too: a task for each would wake another for every request.
+struct Open {
+    sender: SendRequest<Full<Bytes>>,
+    driver: Pin<Box<Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
 }
 
 impl Line {
     async fn send(&mut self, method: Method, path: &str, kind: &str, body: String) -> Result<(u16, Bytes), String> {
         // Taken while it is in use: one that failed is not used again.
         let mut open = match self.open.take() {
-            Some(open) if open.is_ready() => open,
+            Some(open) if open.sender.is_ready() => open,
             _ => self.dial().await?,
         };
         let mut request = http::Request::builder().method(method).uri(path).header(header::HOST, &self.host);
@@ -125,20 +133,26 @@ impl Line {
             request = request.header(header::CONTENT_TYPE, kind);
         }
         let request = request.body(Full::new(Bytes::from(body))).map_err(|e| e.to_string())?;
-        let answer = open.send_request(request).await.map_err(|e| self.said(&e))?;
-        let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await.map_err(|e| self.said(&e))?.to_bytes();
-        open.ready().await.map_err(|e| self.said(&e))?;
+        let Open { sender, driver } = &mut open;
+        let exchange = async {
+            let answer = sender.send_request(request).await?;
+            let status = answer.status().as_u16();
+            let body = answer.into_body().collect().await?.to_bytes();
+            sender.ready().await.map(|()| (status, body))
+        };
+        let answered = tokio::select! {
+            answered = exchange => answered.map_err(|e| self.said(&e))?,
+            Err(e) = driver => return Err(self.said(&e)),
+        };
         self.open = Some(open);
-        Ok((status, body))
+        Ok(answered)
     }
 
-    async fn dial(&self) -> Result<SendRequest<Full<Bytes>>, String> {
+    async fn dial(&self) -> Result<Open, String> {
         let stream = TcpStream::connect(&self.host).await.map_err(|e| self.said(&e))?;
         stream.set_nodelay(true).map_err(|e| self.said(&e))?;
-        let (open, connection) = handshake(TokioIo::new(stream)).await.map_err(|e| self.said(&e))?;
-        tokio::spawn(connection);
-        Ok(open)
+        let (sender, driver) = handshake(TokioIo::new(stream)).await.map_err(|e| self.said(&e))?;
+        Ok(Open { sender, driver: Box::pin(driver) })
     }
 
     fn said(&self, error: &dyn std::error::Error) -> String {

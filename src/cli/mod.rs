@@ -23,6 +23,7 @@ mod pager;
 mod print;
 mod rows;
 mod run;
+mod runtime;
 mod shell;
 mod signals;
 mod values;

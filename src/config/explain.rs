@@ -87,6 +87,7 @@ mod tests {
             ("election_timeout_ms", "500", "default".into()),
             ("snapshot_entries", "10000", "default".into()),
             ("max_connections", "4096", "default".into()),
+            ("threads", "0", "default".into()),
             ("node 1", "http://a:1 master", format!("{file}:4")),
             ("node 2", "http://b:1 slave", format!("{file}:4")),
         ];

@@ -22,6 +22,8 @@ pub struct Config {
     pub snapshot_entries: u64,
     /// How many client connections a node takes (`max_connections`, 4,096).
     pub max_connections: usize,
+    /// How many threads serve requests; 0 leaves it to the machine (`threads`, 0).
+    pub threads: usize,
 }
 
 /// What kind of value a setting has, and the rule for it.
@@ -45,7 +47,7 @@ pub(super) struct Setting {
 /// The longest time a timing may have: an hour.
 const HOUR_MS: u64 = 3_600_000;
 
-pub(super) const SETTINGS: [Setting; 6] = [
+pub(super) const SETTINGS: [Setting; 7] = [
     Setting { key: "cluster", variable: "DDB_CLUSTER", default: "ddb", rule: Rule::Name },
     Setting { key: "data_dir", variable: "DDB_DATA_DIR", default: "data", rule: Rule::Path },
     Setting { key: "heartbeat_ms", variable: "DDB_HEARTBEAT_MS", default: "100", rule: Rule::Number(1, HOUR_MS) },
@@ -67,6 +69,7 @@ pub(super) const SETTINGS: [Setting; 6] = [
         default: "4096",
         rule: Rule::Number(1, 1_000_000),
     },
+    Setting { key: "threads", variable: "DDB_THREADS", default: "0", rule: Rule::Number(0, 1_024) },
 ];
 
 /// A setting's value and who said so.
@@ -108,9 +111,9 @@ impl Config {
         let entries = file.entries()?;
         check_keys(&file, &entries)?;
         let choose = |setting| choose(setting, &file, &entries, env, flags);
-        let [cluster, data_dir, heartbeat, election, snapshot, connections] = SETTINGS.each_ref().map(choose);
+        let [cluster, data_dir, heartbeat, election, snapshot, connections, threads] = SETTINGS.each_ref().map(choose);
         let (cluster, data_dir, heartbeat, election) = (cluster?, data_dir?, heartbeat?, election?);
-        let (snapshot, connections) = (snapshot?, connections?);
+        let (snapshot, connections, threads) = (snapshot?, connections?, threads?);
         if election.number() < 3 * heartbeat.number() {
             let origin = if matches!(election.origin, Origin::Default) { &heartbeat.origin } else { &election.origin };
             let reason = format!(
@@ -130,6 +133,7 @@ impl Config {
             election_timeout_ms: election.number(),
             snapshot_entries: snapshot.number(),
             max_connections: usize::try_from(connections.number()).unwrap_or(usize::MAX),
+            threads: usize::try_from(threads.number()).unwrap_or(usize::MAX),
         })
     }
 
@@ -277,7 +281,7 @@ mod tests {
         let config = load(&text, &[("DDB_HEARTBEAT_MS", "70"), ("DDB_CLUSTER", "env")], &[("cluster", "flag".into())]);
         let config = config.unwrap();
         assert_eq!((config.cluster.as_str(), config.heartbeat_ms, config.election_timeout_ms), ("flag", 70, 500));
-        assert_eq!((config.snapshot_entries, config.max_connections), (10_000, 4_096));
+        assert_eq!((config.snapshot_entries, config.max_connections, config.threads), (10_000, 4_096, 0));
         assert!(config.data_dir.is_absolute() && config.data_dir.ends_with("d"));
         let elsewhere = load(&text, &[], &[("data_dir", "x/y".into())]).unwrap();
         assert_eq!(elsewhere.data_dir, std::env::current_dir().unwrap().join("x/y"));

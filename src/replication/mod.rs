@@ -23,6 +23,7 @@ mod link;
 mod log;
 mod network;
 mod peers;
+mod pipeline;
 mod propose;
 mod report;
 mod runtime;

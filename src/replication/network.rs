@@ -5,18 +5,22 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::Stream;
+use openraft::base::{BoxFuture, BoxStream};
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::RPCOption;
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
-    VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use openraft::{AnyError, BasicNode, RaftNetworkFactory, RaftNetworkV2};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::applier::SnapshotData;
 use super::dial::Dialer;
 use super::link::{CallError, Link};
+use super::pipeline;
 use super::types::{TypeConfig, Vote};
 use super::wire::{Request, Response};
 use crate::mutants::{Mutant, on};
@@ -34,6 +38,8 @@ pub(crate) struct Network {
     dialer: Arc<Dialer>,
     raft: Mutex<BTreeMap<u64, Link>>,
     service: Mutex<BTreeMap<u64, Link>>,
+    /// Told when a peer waits for the news of a commit.
+    hurry: Mutex<BTreeMap<u64, Arc<Notify>>>,
     /// The least time an RPC gets, whatever openraft would allow it: a sync may take long.
     patience: Duration,
 }
@@ -41,12 +47,21 @@ pub(crate) struct Network {
 impl Network {
     /// Links that `dialer` opens.
     pub(crate) fn new(dialer: Arc<Dialer>, patience: Duration) -> Network {
-        Network { dialer, raft: Mutex::default(), service: Mutex::default(), patience }
+        Network { dialer, raft: Mutex::default(), service: Mutex::default(), hurry: Mutex::default(), patience }
     }
 
     /// The link for forwarded writes, reads and questions.
     pub(crate) fn service(&self, peer: u64) -> Link {
         self.link(&self.service, peer)
+    }
+
+    /// Has news of a commit that waits for entries to travel with sent to `peer` at once.
+    pub(crate) fn hurry(&self, peer: u64) {
+        self.hurry_of(peer).notify_one();
+    }
+
+    fn hurry_of(&self, peer: u64) -> Arc<Notify> {
+        self.hurry.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default().clone()
     }
 
     fn link(&self, links: &Mutex<BTreeMap<u64, Link>>, peer: u64) -> Link {
@@ -55,6 +70,12 @@ impl Network {
     }
 }
 
+/// The answers to a stream of entries, once it is open.
+type Answers<'s> = BoxFuture<
+    's,
+    Result<BoxStream<'s, Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>>, RPCError<TypeConfig>>,
+>;
+
 /// Makes openraft's clients.
 pub(crate) struct Factory(pub(crate) Arc<Network>);
 
@@ -62,17 +83,42 @@ impl RaftNetworkFactory<TypeConfig> for Factory {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, _node: &BasicNode) -> Peer {
-        Peer { link: self.0.link(&self.0.raft, target), patience: self.0.patience }
+        Peer { link: self.0.link(&self.0.raft, target), hurry: self.0.hurry_of(target), patience: self.0.patience }
     }
 }
 
 /// One peer, as openraft talks to it.
 pub(crate) struct Peer {
     link: Link,
+    hurry: Arc<Notify>,
     patience: Duration,
 }
 
 impl Peer {
+    /// Told when the peer waits for the news of a commit.
+    pub(super) fn hurry(&self) -> Arc<Notify> {
+        self.hurry.clone()
+    }
+
+    /// Sends entries, or none.
+    pub(super) async fn append(
+        &self,
+        request: AppendEntriesRequest<TypeConfig>,
+        option: &RPCOption,
+    ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
+        let result = self.call(&Request::Append(request), option).await;
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let status = result.as_ref().map_or_else(ToString::to_string, |_| "200 OK".into());
+            tracing::debug!("Sent to {} - Status: {status}", self.link.address());
+        }
+        match result {
+            Err(_) if on(Mutant::NoQuorum) => Ok(AppendEntriesResponse::Success),
+            Err(e) => Err(e),
+            Ok(Response::Append(response)) => Ok(response),
+            Ok(other) => Err(odd(&other)),
+        }
+    }
+
     async fn call(&self, request: &Request, option: &RPCOption) -> Result<Response, RPCError<TypeConfig>> {
         let deadline = Instant::now() + self.patience.max(option.soft_ttl());
         self.link.call(request, deadline).await.map_err(rpc_error)
@@ -98,17 +144,14 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        let result = self.call(&Request::Append(rpc), &option).await;
-        if tracing::enabled!(tracing::Level::DEBUG) {
-            let status = result.as_ref().map_or_else(ToString::to_string, |_| "200 OK".into());
-            tracing::debug!("Sent to {} - Status: {status}", self.link.address());
-        }
-        match result {
-            Err(_) if on(Mutant::NoQuorum) => Ok(AppendEntriesResponse::Success),
-            Err(e) => Err(e),
-            Ok(Response::Append(response)) => Ok(response),
-            Ok(other) => Err(odd(&other)),
-        }
+        self.append(rpc, &option).await
+    }
+
+    fn stream_append<'s, S>(&'s mut self, input: S, option: RPCOption) -> Answers<'s>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
+    {
+        Box::pin(async move { Ok(pipeline::send(self, input, option)) })
     }
 
     async fn vote(

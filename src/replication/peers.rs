@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -25,7 +26,7 @@ where
     let (reader, mut writer) = tokio::io::split(io);
     let (answers, mut queue) = mpsc::unbounded_channel();
     let writing = tokio::spawn(async move { drain_frames(&mut writer, &mut queue).await });
-    if let Err(e) = read_requests(&core, &local, FrameReader::new(reader), answers).await {
+    if let Err(e) = read_requests(&core, &local, peer, FrameReader::new(reader), answers).await {
         tracing::debug!("the connection of node {peer} ended: {e}");
     }
     writing.abort();
@@ -34,6 +35,7 @@ where
 async fn read_requests<R: AsyncRead + Unpin>(
     core: &Arc<Core>,
     local: &Batcher,
+    peer: u64,
     mut frames: FrameReader<R>,
     answers: mpsc::UnboundedSender<Bytes>,
 ) -> std::io::Result<()> {
@@ -47,12 +49,21 @@ async fn read_requests<R: AsyncRead + Unpin>(
             continue;
         }
         let Ok(slot) = slots.clone().acquire_owned().await else { return Ok(()) };
+        let reads = matches!(request, Request::ReadIndex);
         let (core, local, answers) = (core.clone(), local.clone(), answers.clone());
-        tokio::spawn(async move {
-            let response = core.answer(request, &local).await;
+        let mut answer = Box::pin(async move {
+            let response = core.clone().answer(request, &local).await;
+            if reads {
+                // Its read waits until it has applied as much as is committed here.
+                core.network.hurry(peer);
+            }
             send(&answers, id, &response);
             drop(slot);
         });
+        // Begun here and now: entries reach Raft in the order in which they came.
+        if (&mut answer).now_or_never().is_none() {
+            tokio::spawn(answer);
+        }
     }
     Ok(())
 }

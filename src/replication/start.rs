@@ -30,10 +30,6 @@ use crate::world::{World, work};
 const LOG: &str = "log";
 /// The file of the store.
 const STORE: &str = "store.redb";
-/// How many batches the leader has in the log, not yet applied, before it gathers.
-const PROPOSALS_IN_FLIGHT: usize = 2;
-/// How many forwarded batches are on the way to the leader before a node gathers.
-const FORWARDS_IN_FLIGHT: usize = 2;
 /// The log entries that are kept after a snapshot, for followers that are a little behind.
 const KEPT_ENTRIES: u64 = 1_000;
 
@@ -108,8 +104,8 @@ impl Group {
         tokio::spawn(super::driver::run(core.clone()));
         tokio::spawn(super::upkeep::run(core.clone()));
         let (here, there, round) = (core.clone(), core.clone(), core.clone());
-        let local = Batcher::start(PROPOSALS_IN_FLIGHT, move |batch, _| here.clone().propose_here(batch));
-        let remote = Batcher::start(FORWARDS_IN_FLIGHT, move |batch, count| there.clone().forward(batch, count));
+        let local = Batcher::start(move |batch, _| here.clone().propose_here(batch));
+        let remote = Batcher::start(move |batch, count| there.clone().forward(batch, count));
         let barrier = Barrier::start(move || round.clone().read_index());
         let group = Group { core, dialer, local, remote, barrier };
         tokio::spawn(super::builder::run(group.clone()));

@@ -53,7 +53,16 @@ fn filter(app: Arc<App>) -> impl Filter<Extract = (Response,), Error = warp::Rej
         .and(warp::body::stream())
         .then(move |method, path, query, headers, unusual: Option<Unusual>, upgrade, body| {
             let unusual = unusual.unwrap_or_default();
-            app.clone().answer(Request { method, path, query, headers, unusual, upgrade, body: Box::pin(body) })
+            // In a box, as it is moved several times on its way.
+            Box::pin(app.clone().answer(Request {
+                method,
+                path,
+                query,
+                headers,
+                unusual,
+                upgrade,
+                body: Box::pin(body),
+            }))
         })
 }
 

@@ -76,6 +76,7 @@ impl Server {
             election_timeout_ms: 300,
             snapshot_entries: 10_000,
             max_connections: limits.connections,
+            threads: 0,
         };
         let group = Group::start(config, id).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -14,7 +14,7 @@ use super::StoreError;
 use super::catalog::{Batch, Catalog};
 use super::idempotency;
 use super::keys;
-use super::records::{RowRecord, decode, encode};
+use super::records::{RowRecord, decode, encode, row_revision};
 use super::refusals;
 
 /// Why a write did not take effect.
@@ -139,9 +139,16 @@ impl Step<'_, '_> {
         let table = self.table(name)?;
         let key = RowKey::new(&table, row_id)?;
         let place = keys::row(table.id, &key);
-        let old = self.row(&place)?;
-        refusals::check_when(when, name, row_id, old.as_ref().map(|old| old.revision))?;
-        let before = old.map(|old| old.values(&table));
+        let record = self.batch.get(&place)?;
+        let revision = record.as_deref().map(|record| row_revision(self.batch.file(), record)).transpose()?;
+        refusals::check_when(when, name, row_id, revision)?;
+        // A row that is replaced whole, and is in no index, need not be read.
+        let unread = mode != PutMode::Update && table.indexes.is_empty();
+        let before = match record {
+            Some(_) if unread => Some(Vec::new()),
+            Some(record) => Some(decode::<RowRecord>(self.batch.file(), &record)?.values(&table)),
+            None => None,
+        };
         let mut values = match (mode, &before) {
             (PutMode::Insert, Some(_)) => return Err(refusals::row_exists(name, row_id).into()),
             (PutMode::Update, None) => return Err(refusals::row_not_found(name, row_id, "written").into()),

@@ -14,7 +14,8 @@ use super::refusals;
 
 impl Step<'_, '_> {
     /// Makes `before`, which is what is there, into `after`, each in the table's column order; `None`
-    /// where there is no row. What may refuse it is checked before anything changes.
+    /// where there is no row. Of a table without indexes nobody looks at the values of `before`. What may refuse it
+    /// is checked before anything changes.
     pub(super) fn change_row(
         &mut self,
         table: &Arc<Table>,

@@ -81,9 +81,7 @@ impl Engine {
         let _writing = lock(&self.writing);
         let Snapshot { active, seq, .. } = self.snapshot();
         let seq = seq + 1;
-        for change in changes {
-            active.insert(seq, change);
-        }
+        active.insert(seq, changes);
         self.change_present(|present| {
             present.seq = seq;
             present.tip = Arc::new(tip);

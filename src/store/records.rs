@@ -8,6 +8,9 @@ use crate::model::{Answer, Row, RowKey, Table, Value};
 use super::StoreError;
 use super::keys;
 
+/// What most records fit in, so that writing them takes one allocation.
+const RECORD_BYTES: usize = 256;
+
 /// What the caller wants remembered with a batch; the store does not look inside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
@@ -89,11 +92,19 @@ struct RowRef<'a> {
 }
 
 pub(super) fn encode(file: &str, record: &impl Serialize) -> Result<Vec<u8>, StoreError> {
-    postcard::to_stdvec(record).map_err(|error| StoreError::damaged(file, format!("cannot write a record: {error}")))
+    let out = Vec::with_capacity(RECORD_BYTES);
+    postcard::to_extend(record, out)
+        .map_err(|error| StoreError::damaged(file, format!("cannot write a record: {error}")))
 }
 
 pub(super) fn decode<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, StoreError> {
     postcard::from_bytes(bytes).map_err(|error| StoreError::damaged(file, format!("a record makes no sense: {error}")))
+}
+
+/// The revision that a row's record begins with.
+pub(super) fn row_revision(file: &str, record: &[u8]) -> Result<u64, StoreError> {
+    let revision = postcard::take_from_bytes(record).map(|(revision, _)| revision);
+    revision.map_err(|error| StoreError::damaged(file, format!("a row makes no sense: {error}")))
 }
 
 /// The record of a row whose values stand in the table's column order.

@@ -1,6 +1,5 @@
 //! Owns reading at one moment: the overlays over the file, merged.
 
-use std::cmp::Reverse;
 use std::iter::Peekable;
 use std::sync::Arc;
 
@@ -26,8 +25,7 @@ pub(super) struct Snapshot {
 
 impl Snapshot {
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let probe = (key.to_vec(), Reverse(self.seq));
-        let in_memory = self.active.get(&probe).or_else(|| self.sealed.as_ref()?.get(&probe));
+        let in_memory = self.active.get(key, self.seq).or_else(|| self.sealed.as_ref()?.get(key, self.seq));
         match in_memory {
             Some(found) => Ok(found),
             None => self.base.get(key),

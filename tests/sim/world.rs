@@ -72,6 +72,7 @@ impl Shared {
             election_timeout_ms: 500,
             snapshot_entries: 16,
             max_connections: 1_000,
+            threads: 1,
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{CliError, exit, usage};
 use crate::cli::output;
 use crate::cli::print::{Look, View, number, text};
+use crate::cli::runtime;
 use crate::client::Client;
 use crate::model::{ClusterStatus, Code, ColumnSpec, IndexSpec, Value};
 
@@ -80,8 +81,7 @@ fn named<T: Copy + Send + Sync + 'static>(
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CliError> {
-    // Unlike other commands it has work for every core.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let runtime = runtime::with_threads(0).map_err(CliError::Runtime)?;
     let result = runtime.block_on(bench(args, context));
     runtime.shutdown_background();
     result

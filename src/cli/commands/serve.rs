@@ -5,7 +5,7 @@ use std::io::Read as _;
 use crate::cli::args::Global;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, exit};
-use crate::cli::{log, output};
+use crate::cli::{log, output, runtime};
 use crate::config::Config;
 use crate::server::{Ended, serve};
 
@@ -43,7 +43,7 @@ pub(crate) fn run(args: Args, global: &Global, context: &Context) -> Result<(), 
         stop_when_stdin_closes();
     }
     let id = args.id;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
+    let runtime = runtime::with_threads(config.threads).map_err(CliError::Runtime)?;
     let ended = runtime.block_on(serve(config, id, args.listen, |address| {
         // A node serves, whether or not anybody reads this.
         let _ = output::result(&format!("ddb node {id} listening on http://{address}\n"));
