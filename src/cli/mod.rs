@@ -15,6 +15,7 @@ mod commands;
 mod complete;
 mod context;
 mod error;
+mod filters;
 mod help;
 mod log;
 mod options;
@@ -25,6 +26,7 @@ mod rows;
 mod run;
 mod shell;
 mod signals;
+mod usage;
 mod values;
 
 pub use run::run;
