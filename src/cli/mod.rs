@@ -8,6 +8,8 @@
 //! `complete` answers the shells before anything else of the program runs; `help` owns the topics
 //! and turns the grammar into man pages.
 //!
+//! `usage` says what is wrong with words that make no command, `filters` with words that are no filter.
+//!
 //! `shell` runs the same commands line after line; `pager` shows what is longer than the screen.
 
 mod args;
