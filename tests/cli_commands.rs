@@ -91,6 +91,9 @@ async fn rows_are_inserted_read_updated_and_deleted() {
     assert_eq!(ok(&cluster, &["search", "students", "--keys-only"]), "-5\n2\n");
     cluster.ddb(&["delete", "students", "-", "--yes"]).write_stdin("-5\n2\n").assert().success();
     assert_eq!(ok(&cluster, &["search", "students", "--count"]).trim(), "0");
+    // Whoever forgot the row id is told what it is now.
+    assert!(run(&cluster, &["insert", "students", "name=x"], 0).1.contains("the row id is the word behind the table"));
+    ok(&cluster, &["delete", "students", "name=x"]);
     run(&cluster, &["search", "students", "--fail-empty"], 4);
     run(&cluster, &["search", "students"], 0);
 }

@@ -43,7 +43,9 @@ fn help_starts_with_a_sentence_and_ends_with_examples() {
 
 #[test]
 fn the_version_is_that_of_the_package() {
-    ddb(&["--version"]).0.assert().success().stdout(format!("ddb {}\n", env!("CARGO_PKG_VERSION")));
+    let version = format!("ddb {}", env!("CARGO_PKG_VERSION"));
+    ddb(&["-V"]).0.assert().success().stdout(format!("{version}\n"));
+    ddb(&["--version"]).0.assert().success().stdout(starts_with(format!("{version} (")).and(ends_with(" build)\n")));
 }
 
 #[test]
@@ -85,7 +87,7 @@ fn a_bad_word_is_refused_before_anything_is_sent() {
         (&["table", "drop", "t"], "confirmation is needed"),
         (&["delete", "t", "-"], "confirmation is needed"),
         (&["delete", "t", "--all"], "confirmation is needed"),
-        (&["delete", "t", "1", "--all"], "cannot be used with"),
+        (&["delete", "t", "1", "--all"], "exclude each other"),
         (&["delete", "t", "1", "2", "--if", "a=1"], "about one row"),
         (&["delete", "t", "1", "--dry-run"], "--where or --all"),
         (&["update", "t", "--where", "a=1", "b=2"], "confirmation is needed"),

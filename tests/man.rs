@@ -85,9 +85,9 @@ fn help_tells_about_topics_and_commands() {
         assert!(code == 0 && out.contains(said) && err.is_empty(), "{words:?}: {out}{err}");
     }
     for (words, said) in [
-        (&["help", "filter"][..], "did you mean \"filters\"?"),
-        (&["help", "isnert"], "did you mean \"insert\"?"),
-        (&["help", "table", "dorp"], "did you mean \"drop\"?"),
+        (&["help", "filter"][..], "did you mean: ddb help filters"),
+        (&["help", "isnert"], "did you mean: ddb help insert"),
+        (&["help", "table", "dorp"], "did you mean: ddb help table drop"),
         (&["help", "nothing-like-it"], "the topics are exit-codes"),
     ] {
         let (code, out, err) = ddb(words, dir.path());
@@ -165,7 +165,7 @@ fn make_install_puts_everything_in_its_place() {
     }
     let unit = std::fs::read_to_string(prefix.join("lib/systemd/system/ddb@.service")).expect("a unit");
     assert!(unit.contains("\nExecStart=/opt/ddb/bin/ddb serve --id %i "), "{unit}");
-    let version = Command::new(prefix.join("bin/ddb")).arg("--version").output().expect("it runs");
+    let version = Command::new(prefix.join("bin/ddb")).arg("-V").output().expect("it runs");
     assert_eq!(String::from_utf8_lossy(&version.stdout), format!("ddb {}\n", env!("CARGO_PKG_VERSION")));
 }
 

@@ -67,6 +67,45 @@ async fn a_script_ends_at_its_first_failure_unless_it_keeps_going() {
 }
 
 #[tokio::test]
+async fn tables_are_listed_and_results_turned_as_in_other_shells() {
+    let cluster = students(1).await;
+    let words = [
+        "shell",
+        "-c",
+        "insert students 1 name=Ahmed",
+        "-c",
+        "\\d",
+        "-c",
+        "\\d students",
+        "-c",
+        "\\x",
+        "-c",
+        "get students 1",
+    ];
+    let told = contains("id name grade").and(contains("table students: 1 rows")).and(contains(" name = Ahmed\n"));
+    cluster.ddb(&words).assert().success().stdout(told).stderr("output is line\n");
+}
+
+#[tokio::test]
+async fn whoever_waits_at_a_terminal_is_told_for_what_and_errors_stand_out() {
+    let cluster = students(1).await;
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = mute.local_addr().expect("an address").to_string();
+    let words = ["get", "students", "1", "--timeout", "3s", "-e", &address];
+    let Some(mut terminal) = at_terminal(&cluster, &words, &[]) else { return };
+    terminal.wait_for("waiting up to 3 s: no answer yet");
+    terminal.wait_for("\u{1b}[1;31merror:\u{1b}[0m no answer within 3 s");
+    assert_eq!(terminal.wait_for_end(), Some(7));
+    let words = ["serch", "students"];
+    let Some(mut terminal) = at_terminal(&cluster, &words, &[]) else { return };
+    terminal.wait_for("\u{1b}[1;36mhint:\u{1b}[0m did you mean: ddb search");
+    let Some(mut terminal) = at_terminal(&cluster, &words, &[("NO_COLOR", "1")]) else { return };
+    terminal.wait_for("\nhint: did you mean: ddb search");
+    let Some(mut terminal) = at_terminal(&cluster, &["search", "students"], &[]) else { return };
+    terminal.wait_for("(0 rows)");
+}
+
+#[tokio::test]
 async fn rows_may_follow_the_statement_that_reads_them() {
     let cluster = students(1).await;
     let script = "import students - --format csv\nid,name\n1,Ahmed\n2,Sara\n";

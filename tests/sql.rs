@@ -197,8 +197,8 @@ async fn the_shell_prints_every_format_and_tells_what_is_wrong() {
         (&["sql", "DROP TABLE students"][..], 2, "SQL only reads"),
         (&["sql", "SELECT * FROM studnets"], 4, "hint: did you mean \"students\"?"),
         (&["sql", "SELECT nmae FROM students"], 8, "hint: did you mean \"name\"?"),
-        (&["sql", "SELECT 1", "-f", "q.sql"], 2, "cannot be used with"),
-        (&["sql"], 2, "required"),
+        (&["sql", "SELECT 1", "-f", "q.sql"], 2, "exclude each other"),
+        (&["sql"], 2, "wants QUERY"),
         (&["sql", "-f", "none.sql"], 2, "cannot read \"none.sql\""),
         (&["sql", "SELECT count(*) FROM students a, students b, students c", "--timeout", "300ms"], 7, "did not"),
     ] {

@@ -31,7 +31,7 @@ Topics: ddb help exit-codes|environment|filters|values|output|config|consistency
 
 /// A distributed table database: run its nodes, and work with its tables.
 #[derive(Debug, Parser)]
-#[command(name = "ddb", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "ddb", version, long_version = long_version(), max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = format!("{TOPICS}\n\n{EXAMPLES}"))]
 #[command(after_long_help = format!("Exit codes:\n{EXIT_CODES}\n{TOPICS}\n\n{EXAMPLES}"), disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -188,6 +188,13 @@ fn level(text: &str) -> Result<Level, String> {
     parse_level(text).map_err(|failure| failure.hint.unwrap_or(failure.message))
 }
 
+/// The version, what it was built for, and how.
+fn long_version() -> String {
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let (version, arch, os) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS);
+    format!("{version} ({arch}-{os}, {build} build)")
+}
+
 /// A duration that is longer than nothing.
 pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
     match parse_duration(text) {
@@ -221,6 +228,11 @@ mod tests {
             let examples = help.split("Examples:\n").nth(1).unwrap_or_default();
             assert!(!examples.is_empty(), "{} has no examples", command.get_name());
             assert!(examples.lines().all(|line| line.starts_with("  ddb ")), "{}", command.get_name());
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let topics = crate::cli::help::TOPICS.map(|topic| topic.text).join("\n");
+            for line in after.lines().chain(topics.lines()).filter(|line| !line.starts_with("  ddb ")) {
+                assert!(line.chars().count() <= 80, "too long for a terminal of 80 columns: {line}");
+            }
         }
     }
 

@@ -44,6 +44,7 @@ pub(crate) struct Context {
     pool: Option<Pool>,
     endpoints: Vec<String>,
     config: Option<PathBuf>,
+    color: ColorChoice,
 }
 
 impl Context {
@@ -61,6 +62,7 @@ impl Context {
             pool: None,
             endpoints: global.endpoints.clone(),
             config: global.config.clone(),
+            color: global.color,
         }
     }
 
@@ -85,18 +87,25 @@ impl Context {
     pub(crate) fn client_for(&self, default: Duration) -> Result<Client, CliError> {
         let timeout = self.timeout.unwrap_or(default);
         let endpoints = self.endpoints()?;
-        let Some(pool) = &self.pool else { return Ok(Client::new(&endpoints, timeout, self.level)?) };
+        let new = || Client::new(&endpoints, timeout, self.level).map(|client| self.telling(client));
+        let Some(pool) = &self.pool else { return Ok(new()?) };
         let mut pool = pool.borrow_mut();
         match &*pool {
             Some((for_whom, level, client)) if *for_whom == endpoints && *level == self.level => {
                 Ok(client.until(timeout))
             }
             _ => {
-                let client = Client::new(&endpoints, timeout, self.level)?;
+                let client = new()?;
                 *pool = Some((endpoints, self.level, client.clone()));
                 Ok(client)
             }
         }
+    }
+
+    /// A client that tells whoever looks what it waits for.
+    fn telling(&self, client: Client) -> Client {
+        let somebody_looks = !self.quiet && stderr().is_terminal();
+        if somebody_looks { client.telling(|why| output::remark(&format!("{}\n", escape(why)))) } else { client }
     }
 
     /// The nodes to ask: those that are named, else those of the configuration.
@@ -149,6 +158,19 @@ impl Context {
         if self.quiet && self.format == Format::Table { Ok(()) } else { self.show(view) }
     }
 
+    /// Tells an error, on stderr.
+    pub(crate) fn tell(&self, error: &CliError) {
+        let said = error.report(self.format, self.verbose);
+        output::remark(&if self.format.is_json() { said } else { painted(said, self.color) });
+    }
+
+    /// Tells a person who sees a table how many rows it has.
+    pub(crate) fn counted(&self, rows: u64) {
+        if self.style.terminal && self.format == Format::Table {
+            self.note(&format!("({rows} row{})", if rows == 1 { "" } else { "s" }));
+        }
+    }
+
     /// Says something about what was done, on stderr.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
@@ -184,6 +206,19 @@ impl Context {
             _ => Err(CliError::Usage { message: "nothing was done".into(), hint: None }),
         }
     }
+}
+
+/// The lines of an error with their first words in colour, where stderr may have any.
+pub(crate) fn painted(said: String, choice: ColorChoice) -> String {
+    if !is_colored(choice, stderr().is_terminal(), |name| std::env::var_os(name)) {
+        return said;
+    }
+    let line = |line: &str| match (line.strip_prefix("error:"), line.strip_prefix("hint:")) {
+        (Some(rest), _) => format!("\u{1b}[1;31merror:\u{1b}[0m{rest}\n"),
+        (_, Some(rest)) => format!("\u{1b}[1;36mhint:\u{1b}[0m{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    said.lines().map(line).collect()
 }
 
 /// The style for stdout.

@@ -77,6 +77,17 @@ pub(crate) fn unreadable(file: &str, error: &io::Error) -> CliError {
     CliError::Usage { message: format!("cannot read \"{file}\": {said}"), hint: None }
 }
 
+/// A message without the numbers that the system gives its errors.
+fn plain(message: &str) -> String {
+    let mut out = String::with_capacity(message.len());
+    let mut parts = message.split(" (os error ");
+    out += parts.next().unwrap_or_default();
+    for part in parts {
+        out += part.split_once(')').map_or(part, |(_, rest)| rest);
+    }
+    out
+}
+
 /// The one table of exit codes for what a cluster refuses or leaves open.
 pub(crate) fn exit_code(failure: &Failure, write: bool) -> u8 {
     let open = write && failure.fate == Fate::Unknown;
@@ -130,7 +141,7 @@ impl CliError {
     }
 
     fn lines(&self, verbose: bool) -> String {
-        let mut out = format!("error: {}\n", escape(&self.to_string()));
+        let mut out = format!("error: {}\n", escape(&plain(&self.to_string())));
         for Tried { endpoint, reason } in self.tried(verbose) {
             out += &format!("  {endpoint}: {}\n", escape(reason));
         }
@@ -164,6 +175,9 @@ impl CliError {
                 }
                 hint => hint.clone(),
             },
+            CliError::Serve(ServeError::Listen(_, error)) if error.kind() == io::ErrorKind::AddrInUse => {
+                Some("the node runs already (see: ddb status), or another program has its port".into())
+            }
             _ => None,
         }
     }
@@ -186,7 +200,7 @@ impl CliError {
         let told = |t: &Tried| json!({ "endpoint": t.endpoint.as_str(), "reason": t.reason });
         let error = Document {
             code,
-            message: self.to_string(),
+            message: plain(&self.to_string()),
             hint: self.hint(),
             outcome: unreachable.then_some(Fate::NotApplied),
             retryable,
@@ -274,6 +288,11 @@ mod tests {
         assert_eq!(error.report(Format::Table, false), wanted);
         let wanted = r#"{"error":{"code":"table_not_found","message":"table \"studnets\" does not exist","hint":"did you mean \"students\"? list them with: ddb table list","retryable":false}}"#;
         assert_eq!(error.report(Format::Jsonl, false), format!("{wanted}\n"));
+    }
+
+    #[test]
+    fn numbers_of_the_system_are_not_for_people() {
+        assert_eq!(plain("a: Not found (os error 2); b: refused (os error 111)"), "a: Not found; b: refused");
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //! `complete` answers the shells before anything else of the program runs; `help` owns the topics
 //! and turns the grammar into man pages.
 //!
+//! `usage` says what is wrong with words that make no command, `filters` with words that are no filter.
+//!
 //! `shell` runs the same commands line after line; `pager` shows what is longer than the screen.
 
 mod args;
@@ -15,6 +17,7 @@ mod commands;
 mod complete;
 mod context;
 mod error;
+mod filters;
 mod help;
 mod log;
 mod options;
@@ -26,6 +29,7 @@ mod run;
 mod runtime;
 mod shell;
 mod signals;
+mod usage;
 mod values;
 
 pub use run::run;

@@ -1,12 +1,15 @@
 //! Owns the run of a command from its words to its exit code.
 
-use std::io::ErrorKind;
+use std::io;
 use std::process::ExitCode;
 
-use super::args::{Cli, ClientCommand, Command, parse};
-use super::context::Context;
+use clap::error::ErrorKind;
+
+use super::args::{Cli, ClientCommand, ColorChoice, Command, parse};
+use super::context::{Context, painted};
 use super::error::{CliError, exit};
 use super::print::Format;
+use super::usage::refusal;
 use super::{commands, complete, output, signals};
 
 /// Runs the command that the process was started with.
@@ -18,40 +21,38 @@ pub fn run() -> ExitCode {
     let cli = match parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
-            let json = wants_json(std::env::args().skip(1), std::env::var("DDB_OUTPUT").ok());
-            return told(&error, json).into();
+            let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into()).collect();
+            return told(&error, &words, std::env::var("DDB_OUTPUT").ok()).into();
         }
     };
     let context = Context::new(&cli.global);
     match local(cli, &context) {
         Ok(()) => exit::DONE.into(),
         Err(error) => {
-            output::remark(&error.report(context.format, context.verbose));
+            context.tell(&error);
             error.exit().into()
         }
     }
 }
 
-/// Shows help, the version, or what is wrong with the words; the exit code.
-pub(super) fn told(error: &clap::Error, json: bool) -> u8 {
-    if error.use_stderr() && json {
-        let said = error.render().to_string();
-        let first = said.split("\n\n").next().unwrap_or_default();
-        let message = first.trim_start_matches("error: ").to_string();
-        let tip = said.lines().find_map(|line| line.trim().strip_prefix("tip: "));
-        let usage = CliError::Usage { message, hint: Some(tip.unwrap_or("for more, try --help").into()) };
-        output::remark(&usage.report(Format::Json, false));
+/// Shows help, the version, or what is wrong with `words`, those behind the program's name; the exit code.
+pub(super) fn told(error: &clap::Error, words: &[String], variable: Option<String>) -> u8 {
+    let json = wants_json(words.iter().cloned(), variable);
+    let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !json;
+    if error.use_stderr() && !is_help {
+        let format = if json { Format::Json } else { Format::Table };
+        output::remark(&painted(refusal(error, words).report(format, false), ColorChoice::Auto));
         return exit::USAGE;
     }
     match error.print() {
-        Err(gone) if gone.kind() != ErrorKind::BrokenPipe => exit::ERROR,
+        Err(gone) if gone.kind() != io::ErrorKind::BrokenPipe => exit::ERROR,
         _ if error.use_stderr() => exit::USAGE,
         _ => exit::DONE,
     }
 }
 
 /// Whether words that could not be read as a command ask for JSON all the same.
-pub(super) fn wants_json(words: impl Iterator<Item = String>, variable: Option<String>) -> bool {
+fn wants_json(words: impl Iterator<Item = String>, variable: Option<String>) -> bool {
     let mut wanted = variable;
     let mut after_option = false;
     for word in words.take_while(|word| word != "--") {

@@ -78,6 +78,12 @@ fn cell(word: &str, read: Read<'_>) -> Result<(String, Cell), CliError> {
     }
 }
 
+/// Whether a word reads like COLUMN=VALUE, wherever it stands.
+pub(crate) fn is_cell(word: &str) -> bool {
+    let Some((name, value)) = word.split_once('=') else { return false };
+    !value.is_empty() && check_name("column", name.trim_end_matches(':')).is_ok()
+}
+
 /// What the system said, without its number.
 fn plain(error: &std::io::Error) -> String {
     let said = error.to_string();

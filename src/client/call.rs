@@ -21,6 +21,10 @@ use crate::model::{Code, Failure, Fate};
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
+/// After so long somebody wonders what a call waits for; one that may not take much longer says nothing.
+const LONG: Duration = Duration::from_secs(1);
+const WORTH_TELLING: Duration = Duration::from_secs(2);
+
 /// What is known so far of a request that has no answer yet.
 #[derive(Default)]
 struct Account {
@@ -62,6 +66,8 @@ impl Client {
         let mut turns = self.turns();
         let mut start_at = Instant::now();
         let mut pause = FIRST_PAUSE;
+        let mut tell = self.tell.filter(|_| self.timeout > WORTH_TELLING);
+        let tell_at = Instant::now() + LONG;
         loop {
             tokio::select! {
                 biased;
@@ -85,6 +91,11 @@ impl Client {
                 () = sleep_until(self.deadline) => {
                     account.note_silent(self, &turns, write);
                     return Err(account.verdict(write, self.timeout));
+                }
+                () = sleep_until(tell_at), if tell.is_some() => {
+                    if let Some(tell) = tell.take() {
+                        tell(&account.waits_for(self.timeout));
+                    }
                 }
                 () = sleep_until(start_at), if turns.any_free() => {
                     let index = turns.take();
@@ -171,6 +182,14 @@ impl Account {
             Some(tried) => tried.reason = reason,
             None => self.tried.push(Tried { endpoint: endpoint.clone(), reason }),
         }
+    }
+
+    /// What is being waited for, and for how long at most.
+    fn waits_for(&self, timeout: Duration) -> String {
+        let why = self.last.as_ref().map_or("no answer yet", |failure| failure.message.as_str());
+        // Whether anything was done is not known before the end.
+        let why = why.split(';').next().unwrap_or(why);
+        format!("waiting up to {} s: {why}", timeout.as_secs_f64())
     }
 
     /// Takes in those that are being waited for when time is up: they may have got the request.

@@ -36,6 +36,8 @@ pub struct Client {
     pub(super) deadline: Instant,
     pub(super) patience: Duration,
     level: Level,
+    /// Who is told, once, what a call waits for.
+    pub(super) tell: Option<fn(&str)>,
 }
 
 /// What a put answers.
@@ -63,7 +65,14 @@ impl Client {
             .map_err(|error| internal(format!("there is no way to send requests: {error}"), false))?;
         let first = Arc::new(AtomicUsize::new(0));
         let deadline = Instant::now() + timeout;
-        Ok(Client { http, endpoints: endpoints.into(), first, timeout, deadline, patience: PATIENCE.min(turn), level })
+        let patience = PATIENCE.min(turn);
+        Ok(Client { http, endpoints: endpoints.into(), first, timeout, deadline, patience, level, tell: None })
+    }
+
+    /// The same client, which tells once of each call that takes long what it waits for.
+    #[must_use]
+    pub fn telling(self, tell: fn(&str)) -> Client {
+        Client { tell: Some(tell), ..self }
     }
 
     /// The same client with a new deadline, `timeout` from now.

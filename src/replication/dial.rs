@@ -64,7 +64,11 @@ impl Dialer {
         let address = self.address(peer);
         let said = |what: &str| format!("node {peer} ({address}) {what}");
         let host = address.strip_prefix("http://").unwrap_or(&address).to_string();
-        let stream = self.network.connect(&host).await.map_err(|e| said(&format!("cannot be reached: {e}")))?;
+        let refused = |error: std::io::Error| {
+            let why = error.to_string();
+            said(&format!("cannot be reached: {}", why.split(" (os error").next().unwrap_or(&why)))
+        };
+        let stream = self.network.connect(&host).await.map_err(refused)?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| said(&e.to_string()))?;
         tokio::spawn(connection.with_upgrades());

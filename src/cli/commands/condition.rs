@@ -2,8 +2,9 @@
 
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
+use crate::cli::filters::filters;
 use crate::client::ClientError;
-use crate::model::{Check, Filter, Operation, Part, When};
+use crate::model::{Check, Operation, Part, When};
 use crate::protocol::Written;
 
 /// What must hold of the row.
@@ -13,7 +14,7 @@ pub(super) struct If {
     #[arg(long = "if", value_name = "FILTER")]
     conditions: Vec<String>,
     /// Only if the row's last change has this revision
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     if_revision: Option<u64>,
 }
 
@@ -35,7 +36,7 @@ impl If {
 
     /// Does the one operation, if all holds.
     pub(super) async fn transact(self, operation: Operation, context: &Context) -> Result<Written, CliError> {
-        let filters = self.conditions.iter().map(|word| Filter::parse(word)).collect::<Result<Vec<Filter>, _>>()?;
+        let filters = filters(&self.conditions)?;
         let (table, row_id) = operation.place();
         let (table, row_id) = (table.to_string(), row_id.to_string());
         let check =

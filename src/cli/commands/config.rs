@@ -48,9 +48,26 @@ fn options() -> Vec<Explained> {
     command.get_arguments().filter(global).filter_map(|arg| option(arg, deepest(&matches))).collect()
 }
 
+/// What holds where nobody gives an option that has no value of its own.
+fn unset(id: &str) -> Option<&'static str> {
+    match id {
+        "endpoints" => Some("the nodes of the configuration"),
+        "timeout" => Some("5s, of most commands"),
+        "config" => Some("./config.json"),
+        _ => None,
+    }
+}
+
 fn option(arg: &clap::Arg, matches: &ArgMatches) -> Option<Explained> {
     let id = arg.get_id().as_str();
-    let origin = match matches.value_source(id)? {
+    let origin = match matches.value_source(id) {
+        None => {
+            let value = unset(id)?.into();
+            return Some(Explained { key: id.into(), value, origin: "default".into() });
+        }
+        Some(source) => source,
+    };
+    let origin = match origin {
         ValueSource::DefaultValue => "default".into(),
         ValueSource::EnvVariable => arg.get_env()?.to_string_lossy().into_owned(),
         _ => format!("--{id}"),

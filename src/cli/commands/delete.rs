@@ -24,8 +24,9 @@ const BATCH_TIME: Duration = Duration::from_secs(60);
 
 const EXAMPLES: &str = "\
 Many rows:
-  Row ids from stdin, --where and --all delete up to 1,024 rows at a time: all of these or none.
-  With --where each row is looked at again before it is deleted. Without --yes you are asked.
+  Row ids from stdin, --where and --all delete up to 1,024 rows at a time: all
+  of these or none. With --where each row is looked at again before it is
+  deleted. Without --yes you are asked.
 
 Examples:
   ddb delete students 1
@@ -103,7 +104,7 @@ async fn each(table: &str, row_ids: &[String], if_exists: bool, context: &Contex
             Err(error) => {
                 stopped.set(!is_absent(&error));
                 if let Some(before) = first_error.replace(error) {
-                    report(before, context);
+                    context.tell(&before.into());
                 }
             }
         }
@@ -113,11 +114,6 @@ async fn each(table: &str, row_ids: &[String], if_exists: bool, context: &Contex
 
 fn is_absent(error: &ClientError) -> bool {
     error.failure().is_some_and(|failure| failure.code == Code::RowNotFound)
-}
-
-/// Tells an error that is not the last.
-fn report(error: ClientError, context: &Context) {
-    crate::cli::output::remark(&CliError::from(error).report(context.format, context.verbose));
 }
 
 /// Deletes the rows that lines name, a transaction for as many as it may have.

@@ -2,17 +2,17 @@
 
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, usage};
+use crate::cli::filters::filters;
 use crate::cli::output;
 use crate::cli::print::{Format, escape};
-use crate::model::Filter;
 use crate::protocol::LineFormat;
 
 const EXAMPLES: &str = "\
 Formats:
   -o jsonl  an object a line, every value exact; also what is written without -o
-  -o csv    a header, then a line a row; null is an empty field, \"\" is empty text
-Rows come by row id. What export writes import reads back as it was; in CSV, values of columns
-without a type come back as text.
+  -o csv    a header, then a line a row; null is an empty field, \"\" empty text
+Rows come by row id. What export writes import reads back as it was; in CSV,
+values of columns without a type come back as text.
 
 Examples:
   ddb export students > students.jsonl
@@ -38,9 +38,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             return Err(usage("export writes JSON Lines or CSV", "add -o jsonl or -o csv; other formats: ddb search"));
         }
     };
-    for filter in &args.filters {
-        Filter::parse(filter)?;
-    }
+    filters(&args.filters)?;
     let mut export = context.client()?.export(&args.table, &args.filters, format).await?;
     let mut lines = Lines { terminal: context.style.terminal, held: Vec::new() };
     while let Some(bytes) = export.next().await? {

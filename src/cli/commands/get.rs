@@ -9,7 +9,7 @@ const EXAMPLES: &str = "\
 Examples:
   ddb get students 1
   ddb get students 1 -o json
-  ddb get students 1 -v          its revision, too, for: ddb update --if-revision";
+  ddb get students 1 -v          its revision, too, for ddb update --if-revision";
 
 /// Show one row of a table.
 #[derive(Debug, clap::Args)]

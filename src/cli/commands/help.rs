@@ -35,19 +35,21 @@ pub(crate) fn run(args: &Args) -> Result<(), CliError> {
     let mut root = Cli::command();
     root.build();
     let mut command = &root;
-    for word in &args.topic {
-        command = command.find_subcommand(word).ok_or_else(|| unknown(word, command, args.topic.len() == 1))?;
+    for (at, word) in args.topic.iter().enumerate() {
+        command = command.find_subcommand(word).ok_or_else(|| unknown(word, command, &args.topic[..at]))?;
     }
     output::result(&command.clone().render_long_help().to_string())
 }
 
-fn unknown(word: &str, command: &Command, first: bool) -> CliError {
+fn unknown(word: &str, command: &Command, above: &[String]) -> CliError {
+    let first = above.is_empty();
+    let above: Vec<&str> = ["ddb", "help"].into_iter().chain(above.iter().map(String::as_str)).collect();
     let topics = TOPICS.iter().map(|topic| topic.name).filter(|_| first);
     let near = nearest(word, command.get_subcommands().map(Command::get_name).chain(topics));
     let names = || TOPICS.map(|topic| topic.name).join(", ");
     let hint = near.map_or_else(
         || format!("the commands are listed by: ddb help; the topics are {}", names()),
-        |near| format!("did you mean \"{near}\"?"),
+        |near| format!("did you mean: {} {near}", above.join(" ")),
     );
     usage(format!("there is no help about \"{}\"", escape(word)), hint)
 }

@@ -21,15 +21,15 @@ const PIECE_TIME: Duration = Duration::from_secs(60);
 const EXAMPLES: &str = "\
 Files:
   JSON Lines  an object a line: {\"id\":1,\"name\":\"Ahmed\"}; values keep their types
-  CSV         a header names the columns; text is made to fit the columns' types;
+  CSV         a header names the columns; text is made to fit their types;
               an empty field is null, \"\" is empty text
-The row id is the column id, or row_id where the table declares no id; --id names another.
-Rows without one get the number of their line with --generate-ids.
-Rows go in in order, in batches that are all or nothing: at a bad line the import stops, and the
-error says from which line on nothing was imported. --max-errors N leaves up to N bad lines out,
-says which and why, and imports the rest.
-An import that was interrupted goes on with --resume: rows that are there as the file has them are
-passed over, one that differs ends it.
+The row id is the column id, or row_id where the table declares no id; --id
+names another. Rows without one get the number of their line with
+--generate-ids. Rows go in in order, in batches that are all or nothing: at a
+bad line the import stops, and the error says from which line on nothing was
+imported. --max-errors N leaves up to N bad lines out, says which and why, and
+imports the rest. An import that was interrupted goes on with --resume: rows
+that are there as the file has them are passed over, one that differs ends it.
 
 Examples:
   ddb import flights flights.csv --id flight

@@ -37,7 +37,11 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     match context.client()?.put(&args.table, &args.row_id, &cells, mode, When::Always).await {
         Ok(put) => {
             let (did, into) = if put.created { ("inserted", "into") } else { ("replaced", "in") };
-            context.done(&written::row(did, into, &put.written))
+            context.done(&written::row(did, into, &put.written))?;
+            if values::is_cell(&args.row_id) {
+                context.note(&format!("hint: the row id is the word behind the table, here \"{}\"", args.row_id));
+            }
+            Ok(())
         }
         Err(error) if args.if_not_exists && error.failure().is_some_and(|f| f.code == Code::RowExists) => {
             context.note(&format!("row {} is in {} already; nothing was written", args.row_id, args.table));

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, usage};
+use crate::cli::filters::filters;
 use crate::cli::print::{Look, View, number, text};
 use crate::cli::rows::Shape;
 use crate::client::{ChangeRows, Client, Search};
-use crate::model::{Change, Filter};
+use crate::model::Change;
 use crate::protocol::Changed;
 
 /// How long it may all take where no time was given.
@@ -55,7 +56,7 @@ impl Which {
 
     /// Makes the change, once it was confirmed.
     pub(super) async fn change(self, table: &str, change: Change, context: &Context) -> Result<(), CliError> {
-        let filters = self.filters.iter().map(|word| Filter::parse(word)).collect::<Result<Vec<Filter>, _>>()?;
+        let filters = filters(&self.filters)?;
         let (verb, done) = match change {
             Change::Update(_) => ("update", "updated"),
             Change::Delete => ("delete", "deleted"),

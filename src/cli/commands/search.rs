@@ -2,11 +2,12 @@
 
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, exit};
+use crate::cli::filters::filters;
 use crate::cli::pager::Pages;
 use crate::cli::print::{Format, Look, Printer, View, number, text};
 use crate::cli::rows::{ROW_ID, Shape};
 use crate::client::{Client, Search};
-use crate::model::{Filter, Value};
+use crate::model::Value;
 use crate::protocol::Explain;
 
 const AFTER: &str = "\
@@ -15,10 +16,12 @@ Filters (a row has to pass all of them):
   COLUMN.gt=VALUE  .ge=  .lt=  .le=   above, at least, below, at most
   COLUMN.prefix=TEXT  .contains=TEXT  begins with, contains
   COLUMN.in=A,B,C                     equals one of them
-  COLUMN.null=true|false              has no value, has one; no other filter finds a row without
+  COLUMN.null=true|false              has no value, has one; no other filter
+                                      finds a row without
 
-Values compare by the column's type. In a column of type any, numbers and texts that are numbers
-compare as numbers, the rest as text. What a timestamp begins with or contains is as it was written.
+Values compare by the column's type. In a column of type any, numbers and texts
+that are numbers compare as numbers, the rest as text. What a timestamp begins
+with or contains is as it was written.
 
 Examples:
   ddb search students
@@ -45,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "A,-B", allow_hyphen_values = true)]
     order: Option<String>,
     /// How many rows to show at most
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     limit: Option<u64>,
     /// Show only how many rows there are
     #[arg(long, conflicts_with = "keys_only")]
@@ -62,7 +65,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let filters = args.filters.iter().map(|word| Filter::parse(word)).collect::<Result<Vec<Filter>, _>>()?;
+    let filters = filters(&args.filters)?;
     let columns = args.columns.iter().filter(|name| *name != ROW_ID).cloned().collect();
     // How many there are does not depend on their order.
     let order = args.order.clone().filter(|_| !args.count);
@@ -190,6 +193,8 @@ impl<'a> Listing<'a> {
         }
         let foot = self.printer.map(Printer::foot).unwrap_or_default();
         self.pages.write(&(head + &foot))?;
-        self.pages.end().map(|()| self.found)
+        self.pages.end()?;
+        self.context.counted(self.found);
+        Ok(self.found)
     }
 }

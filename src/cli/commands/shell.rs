@@ -8,13 +8,14 @@ use crate::cli::shell::{Session, Source, interact, play};
 use crate::cli::signals::{self, Interrupts};
 
 const AFTER: &str = "\
-Statements are commands without ddb, each on a line of its own or ended by a semicolon; # begins a
-comment, and quotes are those of a shell. A query (SELECT ...) goes on until its semicolon. Options
-that are given here hold for every statement that says nothing else. At the prompt TAB completes,
-Ctrl-C cancels what runs, and help lists what only the shell knows: \\timing, \\set, \\q.
+Statements are commands without ddb, each on a line of its own or ended by a
+semicolon; # begins a comment, and quotes are those of a shell. A query (SELECT
+...) goes on until its semicolon. Options that are given here hold for every
+statement that says nothing else. At the prompt TAB completes, Ctrl-C cancels
+what runs, and help lists what only the shell knows: \\timing, \\set, \\q.
 
-Where stdin is no terminal it is read as a script. A script ends at its first failure, with the
-exit code of the statement, and says in which line it was.
+Where stdin is no terminal it is read as a script. A script ends at its first
+failure, with the exit code of the statement, and says in which line it was.
 
 Examples:
   ddb shell

@@ -4,24 +4,26 @@ use std::io::Read as _;
 
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, usage};
-use crate::cli::output;
 use crate::cli::print::{Format, Printer};
 use crate::cli::values;
 use crate::model::{Cell, SqlParams, SqlQuery, Value};
 
 const AFTER: &str = "\
-The query is one SELECT (or WITH, VALUES, EXPLAIN) in the SQL of SQLite, with joins, aggregates,
-window functions and json_extract. It sees all tables as of one revision and changes nothing.
-Conditions on the row id or indexed columns (=, IN, <, BETWEEN, GLOB 'a*') read no more rows than
-they must; on timestamps and columns without a type only = does. --explain shows what is read.
+The query is one SELECT (or WITH, VALUES, EXPLAIN) in the SQL of SQLite, with
+joins, aggregates, window functions and json_extract. It sees all tables as of
+one revision and changes nothing. Conditions on the row id or indexed columns
+(=, IN, <, BETWEEN, GLOB 'a*') read no more rows than they must; on timestamps
+and columns without a type only = does. --explain shows what is read.
 
   text, timestamp  text                    int, float  exact numbers
-  bool             1 or 0                  json        text; read it with json_extract
-  any              what the value is: a number and its text differ, so CAST(age AS INTEGER) > 20
+  bool             1 or 0                  json        text, for json_extract
+  any              what the value is: a number and its text differ, so write
+                   CAST(age AS INTEGER) > 20
 
-A table without a column id has row_id; _revision is that of a row's last change. Text stands in
-'single quotes', names of columns in \"double\" ones. Case does not matter in names.
-Parameters are given by name, as values are to insert: :grade by --param grade=A or grade:=1.
+A table without a column id has row_id; _revision is that of a row's last
+change. Text stands in 'single quotes', names of columns in \"double\" ones.
+Case does not matter in names. Parameters are given by name, as values are to
+insert: :grade by --param grade=A or grade:=1.
 
 Examples:
   ddb sql 'SELECT grade, count(*) FROM students GROUP BY grade'
@@ -73,14 +75,19 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
         columns.drain(..at);
     }
     let mut printer = Printer::new(context.format, context.style, columns);
-    output::result(&printer.head())?;
+    let (mut pages, mut count) = (context.pages(), 0);
+    pages.write(&printer.head())?;
     while let Some(mut rows) = answer.next().await? {
         if let Some(at) = words {
             rows.iter_mut().for_each(|row| drop(row.drain(..at)));
         }
-        output::result(&printer.rows(rows))?;
+        count += rows.len() as u64;
+        pages.write(&printer.rows(rows))?;
     }
-    output::result(&printer.foot())
+    pages.write(&printer.foot())?;
+    pages.end()?;
+    context.counted(count);
+    Ok(())
 }
 
 /// The query in a file or on stdin.

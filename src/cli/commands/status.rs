@@ -1,6 +1,6 @@
 //! `ddb status`: shows the cluster and its nodes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cli::args::timeout;
 use crate::cli::context::Context;
@@ -33,18 +33,26 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
     let client = context.client()?;
     if let Some(pause) = args.watch {
         let mut screen = Screen::new(context);
+        let mut answered = Instant::now();
         loop {
             let client = client.until(context.timeout.unwrap_or(Duration::from_secs(2)));
             match client.status().await {
-                Ok(status) => screen.show(&view(&status))?,
-                Err(error) => screen.say(&CliError::from(error).report(Format::Table, context.verbose))?,
+                Ok(status) => {
+                    answered = Instant::now();
+                    screen.show(&view(&status, context.format))?;
+                }
+                Err(error) => {
+                    let silent = answered.elapsed().as_secs();
+                    let said = CliError::from(error).report(Format::Table, context.verbose);
+                    screen.say(&format!("no node has answered for {silent} s\n{said}"))?;
+                }
             }
             tokio::time::sleep(pause).await;
         }
     }
     let status = client.status().await?;
     if !(args.check && context.quiet) {
-        context.show(&view(&status))?;
+        context.show(&view(&status, context.format))?;
     }
     if args.check && !status.healthy {
         let problems = status.problems.join("; ");
@@ -96,10 +104,19 @@ fn fitting(text: &str, height: Option<usize>) -> String {
     kept.map(|line| format!("{line}\n")).collect()
 }
 
+/// The columns that a narrow terminal does without; the term is in the title.
+const SPARE: [&str; 8] = ["free", "version", "term", "disk", "applied", "fsync p99", "lag", "address"];
+
 /// The cluster: a line on it all, its problems, a row a node.
-pub(crate) fn view(status: &ClusterStatus) -> View {
+pub(crate) fn view(status: &ClusterStatus, format: Format) -> View {
     let columns = ["id", "address", "role", "state", "term", "applied", "lag", "fsync p99", "disk", "free", "version"];
-    View::list(&columns, status.nodes.iter().map(row).collect()).look(Look::Titled(title(status))).json(status)
+    let mut rows: Vec<_> = status.nodes.iter().map(|node| row(node, status.leader.is_some())).collect();
+    if format == Format::Table {
+        // As -e takes it as well; a table has no room for what all addresses have.
+        let short = |address: &String| text(address.trim_start_matches("http://"));
+        rows.iter_mut().zip(&status.nodes).for_each(|(row, node)| row[1] = short(&node.address));
+    }
+    View::list(&columns, rows).look(Look::Titled(title(status))).json(status).sparing(&SPARE)
 }
 
 fn title(status: &ClusterStatus) -> String {
@@ -121,9 +138,11 @@ fn title(status: &ClusterStatus) -> String {
     title
 }
 
-fn row(node: &NodeStatus) -> Vec<Value> {
+fn row(node: &NodeStatus, led: bool) -> Vec<Value> {
     let shown = |figure: Option<u64>| figure.map_or(Value::Null, number);
     let role = node.role.map(|role| match role {
+        // It was, and does not know yet that nobody follows.
+        Role::Leader if !led => "(leader)",
         Role::Leader => "leader",
         Role::Follower => "follower",
         Role::Candidate => "candidate",
@@ -191,13 +210,31 @@ mod tests {
 
     #[test]
     fn a_status_is_a_line_its_problems_and_a_row_a_node() {
-        let shown = view(&cluster()).render(Format::Table, Style::default());
+        let shown = view(&cluster(), Format::Table).render(Format::Table, Style::default());
         let mut lines = shown.lines();
         let title = "cluster demo, as node 1 sees it: node 1 leads, term 3, revision 42";
         assert_eq!((lines.next(), lines.next()), (Some(title), Some("1 of 2 nodes up, 0 more may fail")));
         assert_eq!(lines.next(), Some("  - node 2 does not answer"));
         assert!(shown.contains("┆   0 ┆ 1.2 ms    ┆ 1.5 MiB ┆ 5.0 GiB ┆ 0.1.0   │"), "{shown}");
-        assert!(shown.contains("│  2 ┆ http://127.0.0.1:8080 ┆        ┆ down for 3 s ┆"), "{shown}");
+        assert!(shown.contains("│  2 ┆ 127.0.0.1:8080 ┆        ┆ down for 3 s ┆"), "{shown}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_shows_every_node_without_the_columns_that_have_no_room() {
+        let narrow = |width| {
+            view(&cluster(), Format::Table).render(Format::Table, Style { width: Some(width), ..Style::default() })
+        };
+        let widest = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+        for width in [200, 120, 80, 60, 40] {
+            let shown = narrow(width);
+            assert!(widest(&shown) <= usize::from(width), "{shown}");
+            assert_eq!(shown.contains("(no room for"), width < 120, "{shown}");
+            assert!(shown.contains("│  2 ┆") && shown.contains("down for 3 s"), "{shown}");
+        }
+        let shown = narrow(80);
+        assert!(shown.contains("lag") && shown.contains("fsync p99"), "{shown}");
+        assert!(shown.ends_with("(no room for free, version, term, disk)\n"), "{shown}");
+        assert!(narrow(40).contains("as node 1 sees it: node 1\nleads"), "{}", narrow(40));
     }
 
     #[test]
@@ -210,8 +247,12 @@ mod tests {
 
     #[test]
     fn for_programs_a_status_is_the_one_of_the_node() {
-        let document = view(&cluster()).render(Format::Json, Style::default());
+        let document = view(&cluster(), Format::Json).render(Format::Json, Style::default());
         assert_eq!(serde_json::from_str::<ClusterStatus>(&document).unwrap(), cluster());
-        assert!(view(&cluster()).render(Format::Csv, Style::default()).starts_with("id,address,role,state,term"));
+        assert!(
+            view(&cluster(), Format::Csv)
+                .render(Format::Csv, Style::default())
+                .starts_with("id,address,role,state,term")
+        );
     }
 }

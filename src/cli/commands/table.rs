@@ -18,10 +18,10 @@ Examples:
   ddb table drop students --yes";
 
 const CREATE_EXAMPLES: &str = "\
-A column is name[:type][:not-null][:unique][:default=VALUE].
-Column types: any (the default), text, int, float, bool, json, timestamp.
-A column named id is the row id; declared id:int, ids are integers and sort as such.
-A default is what a new row holds where it leaves the column out; it is the rest of the word.
+A column is name[:type][:not-null][:unique][:default=VALUE]. Column types: any
+(the default), text, int, float, bool, json, timestamp. A column named id is the
+row id; declared id:int, ids are integers and sort as such. A default is what a
+new row holds where it leaves the column out; it is the rest of the word.
 
 A table has at most 1,000 columns, and a cluster 10,000 tables.
 

@@ -7,9 +7,11 @@ use crate::model::{Alteration, ColumnSpec};
 
 pub(crate) const EXAMPLES: &str = "\
 Changes, done together or not at all:
-  add COLUMN         a new column, as ddb table create declares it; rows that are there hold its default
+  add COLUMN         a new column, as ddb table create declares it;
+                     rows that are there hold its default
   rename OLD to NEW  another name; values and indexes stay
-  drop COLUMN        the column goes with its values and the indexes that it is in
+  drop COLUMN        the column goes with its values and the indexes that it
+                     is in
 
 No row is rewritten, however many there are.
 

@@ -14,9 +14,10 @@ use crate::model::{IndexSpec, Value};
 use crate::protocol::{CreatedTable, IndexInfo};
 
 pub(crate) const EXAMPLES: &str = "\
-An index finds rows by columns other than the row id: by equality, in, ranges, prefixes, and in rising
-order. A compound one serves filters on its first columns too. It is built while writes go on.
-A table has at most 32 indexes of 8 columns, and an indexed value 512 bytes; json is not indexed.
+An index finds rows by columns other than the row id: by equality, in, ranges,
+prefixes, and in rising order. A compound one serves filters on its first
+columns too. It is built while writes go on. A table has at most 32 indexes of 8
+columns, and an indexed value 512 bytes; json is not indexed.
 
 Examples:
   ddb table index students add name
@@ -26,8 +27,9 @@ Examples:
   ddb table index students drop by_grade";
 
 const ADD_EXAMPLES: &str = "\
-With --unique no two rows may have the same values; rows with a null among them may. If rows have them
-already, the index ends as failed, holds nothing, and is to be dropped.
+With --unique no two rows may have the same values; rows with a null among them
+may. If rows have them already, the index ends as failed, holds nothing, and is
+to be dropped.
 
 Examples:
   ddb table index students add name

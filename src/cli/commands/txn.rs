@@ -19,8 +19,9 @@ The file has a condition or an operation a line; empty lines are passed over:
   {\"update\":{\"table\":\"accounts\",\"row_id\":\"2\",\"data\":{\"balance\":110}}}
   {\"delete\":{\"table\":\"holds\",\"row_id\":\"9\",\"if_exists\":true}}
   {\"get\":{\"table\":\"accounts\",\"row_id\":\"1\"}}
-All conditions are looked at first, whatever their place. If they hold, the operations are done in
-order, all or none, and share one revision; a get sees what the operations before it did.
+All conditions are looked at first, whatever their place. If they hold, the
+operations are done in order, all or none, and share one revision; a get sees
+what the operations before it did.
 
 Examples:
   ddb txn -f transfer.jsonl

@@ -10,8 +10,9 @@ use crate::model::{Change, Operation, PutMode};
 
 const EXAMPLES: &str = "\
 Many rows:
-  --where and --all change all rows that pass, up to 1,024 at a time: all of these or none. Each row
-  is looked at again before it is changed. Without --yes you are asked.
+  --where and --all change all rows that pass, up to 1,024 at a time: all of
+  these or none. Each row is looked at again before it is changed. Without --yes
+  you are asked.
 
 Examples:
   ddb update students 1 grade=B

@@ -21,4 +21,5 @@ mod tests;
 
 pub(crate) use line::{escape, split};
 pub(crate) use offer::Candidate;
+pub(crate) use place::Place;
 pub(crate) use shell::{Shell, answer, candidates, script};

@@ -3,11 +3,11 @@
 use clap::{Arg, ArgAction, Command};
 
 /// Where the cursor stands.
-pub(super) struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// The whole grammar.
     pub(super) root: &'a Command,
     /// The command that the words name.
-    pub(super) command: &'a Command,
+    pub(crate) command: &'a Command,
     /// What its arguments were given: (id of the argument, value), in order; flags with no value.
     pub(super) given: Vec<(&'a str, String)>,
     /// The option whose value is next.
@@ -20,7 +20,7 @@ pub(super) struct Place<'a> {
 
 impl<'a> Place<'a> {
     /// Follows `words`, those behind the program's name, from the built command `root`.
-    pub(super) fn find(root: &'a Command, words: &[String]) -> Place<'a> {
+    pub(crate) fn find(root: &'a Command, words: &[String]) -> Place<'a> {
         let mut place = Place { root, command: root, given: Vec::new(), waiting: None, positionals: 0, literal: false };
         for word in words {
             place.step(word);

@@ -1,4 +1,5 @@
-//! Owns rows as comma- and tab-separated values; what is null is an empty field in both.
+//! Owns rows as comma- and tab-separated values; what is null is an empty field in both, and in CSV
+//! empty text is `""`.
 
 use super::escape;
 use super::view::value_text;
@@ -17,7 +18,21 @@ pub(super) fn csv(out: &mut String, rows: &[Vec<Value>], terminal: bool) {
         let text = value_text(value);
         if terminal { escape(&text).into_owned() } else { text }
     };
-    records(out, rows.iter().map(|row| row.iter().map(field).collect()));
+    for row in rows {
+        let is_empty_text = |value: &Value| matches!(value, Value::Text(text) if text.is_empty());
+        if !row.iter().any(is_empty_text) {
+            records(out, std::iter::once(row.iter().map(field).collect()));
+            continue;
+        }
+        // What the writer never does of itself: quotes around nothing.
+        let one = |value: &Value| {
+            let mut alone = String::new();
+            records(&mut alone, std::iter::once(vec![field(value), String::new()]));
+            if is_empty_text(value) { "\"\"".into() } else { alone.trim_end_matches(",\n").to_string() }
+        };
+        out.push_str(&row.iter().map(one).collect::<Vec<_>>().join(","));
+        out.push('\n');
+    }
 }
 
 fn records(out: &mut String, rows: impl Iterator<Item = Vec<String>>) {

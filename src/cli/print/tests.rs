@@ -68,6 +68,22 @@ fn csv_quotes_what_it_must_and_is_escaped_on_a_terminal_only() {
 }
 
 #[test]
+fn csv_tells_empty_text_from_null() {
+    let view = View::list(&["a", "b", "c"], vec![vec![text(""), Value::Null, text("x,\"y\"")], vec![Value::Null; 3]]);
+    assert_eq!(view.render(Format::Csv, Style::default()), "a,b,c\n\"\",,\"x,\"\"y\"\"\"\n,,\n");
+}
+
+#[test]
+fn a_number_is_not_cut_where_texts_can_be() {
+    let view = View::list(&["name", "n"], vec![vec![text("x".repeat(40)), Value::Int(i64::MAX)]]);
+    for (width, whole) in [(45, true), (34, true), (20, false)] {
+        let shown = view.render(Format::Table, Style { width: Some(width), ..Style::default() });
+        assert_eq!(shown.contains("│ xxx") && shown.contains("┆ 9223372036854775807 │"), whole, "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= usize::from(width)), "{shown}");
+    }
+}
+
+#[test]
 fn tsv_has_a_row_a_line() {
     let wanted = "row_id\tname\tn\tbio\n1\tAhmed\t9223372036854775807\t\n2\ta,\"b\"|\\t\\u{1b}[31m\\n\\\\é\t0.1\t{\"b\":[1,2.50]}\n";
     assert_eq!(shown(Format::Tsv), wanted);

@@ -1,6 +1,6 @@
 //! Owns the shape of a result: columns and rows, and how they differ from a plain list of rows.
 
-use super::{Format, Printer, Style, escape};
+use super::{Format, Printer, Style, escape, framed};
 use crate::model::Value;
 
 /// A whole result.
@@ -16,6 +16,8 @@ pub(crate) struct View {
     pub(crate) json: Option<String>,
     /// Whether `json` has the one row as an object, and not an array of rows.
     pub(crate) single: bool,
+    /// Columns that a table leaves out where the terminal is too narrow for all, the first one first.
+    pub(crate) spare: &'static [&'static str],
 }
 
 /// How a result looks in the format `table`.
@@ -57,6 +59,12 @@ impl View {
         View { json: serde_json::to_string(document).ok(), ..self }
     }
 
+    /// The same with columns that a narrow terminal may do without.
+    #[must_use]
+    pub(crate) fn sparing(self, spare: &'static [&'static str]) -> View {
+        View { spare, ..self }
+    }
+
     /// The text of the whole result.
     pub(crate) fn render(&self, format: Format, style: Style) -> String {
         if format.is_json()
@@ -69,12 +77,38 @@ impl View {
                 Look::Sentence(sentence) => return format!("{}\n", escape(sentence)),
                 Look::Text(lines) => return lines.clone(),
                 Look::Bare => return self.rows.iter().map(|row| bare(row)).collect(),
-                Look::Titled(title) => return format!("{title}\n{}", self.print(format, style)),
+                Look::Titled(title) => {
+                    let title: String = title.lines().map(|line| wrapped(line, style.width)).collect();
+                    let fits = self.fitting(style.width);
+                    let gone: Vec<&str> = self.spare.iter().copied().filter(|name| !fits.has(name)).collect();
+                    let note = if gone.is_empty() { "".into() } else { format!("(no room for {})", gone.join(", ")) };
+                    let note: String = note.lines().map(|line| wrapped(line, style.width)).collect();
+                    return title + &fits.print(format, style) + &note;
+                }
                 Look::Framed => {}
             }
         }
         // One object alone is what `jsonl` has for one row.
         self.print(if self.single && format == Format::Json { Format::Jsonl } else { format }, style)
+    }
+
+    fn has(&self, column: &str) -> bool {
+        self.columns.iter().any(|name| name == column)
+    }
+
+    /// The view without the columns for which a table of this width has no room.
+    fn fitting(&self, width: Option<u16>) -> View {
+        let mut view = self.clone();
+        let Some(width) = width.map(usize::from) else { return view };
+        for spare in self.spare {
+            if framed::natural_width(&view.columns, &view.rows, "") <= width {
+                break;
+            }
+            let Some(at) = view.columns.iter().position(|name| name == spare) else { continue };
+            view.columns.remove(at);
+            view.rows.iter_mut().for_each(|row| drop(row.remove(at)));
+        }
+        view
     }
 
     fn print(&self, format: Format, style: Style) -> String {
@@ -87,6 +121,27 @@ impl View {
         out.push_str(&printer.foot());
         out
     }
+}
+
+/// A line broken at blanks so that each part fits; what follows the first is indented.
+fn wrapped(line: &str, width: Option<u16>) -> String {
+    let width = width.map_or(usize::MAX, usize::from);
+    let lead = line.len() - line.trim_start_matches([' ', '-']).len();
+    let mut out = String::with_capacity(line.len() + 1);
+    let mut used = 0;
+    for (at, word) in line.split(' ').enumerate() {
+        let length = word.chars().count();
+        if used > lead && used + 1 + length > width {
+            out += &format!("\n{:lead$}", "");
+            used = lead;
+        } else if at > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out += word;
+        used += length;
+    }
+    out + "\n"
 }
 
 fn bare(row: &[Value]) -> String {

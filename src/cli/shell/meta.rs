@@ -9,8 +9,10 @@ use crate::cli::print::{View, text};
 use crate::model::nearest;
 
 /// The words and what they do.
-pub(super) const WORDS: [(&str, &str); 4] = [
+pub(super) const WORDS: [(&str, &str); 6] = [
     ("\\q", "leave; so do exit, quit and Ctrl-D"),
+    ("\\d", "list the tables; \\d TABLE shows one"),
+    ("\\x", "on|off: show results one column a line"),
     ("\\timing", "on|off: tell how long each statement takes"),
     ("\\set", "show the options that hold for all statements; NAME VALUE sets one: \\set output json"),
     ("\\?", "this list; so does help"),
@@ -23,6 +25,11 @@ impl Session {
         match words.as_slice() {
             ["q"] => After::Ends,
             ["?"] => self.say(&help()),
+            ["d" | "dt"] => self.words(vec!["table".into(), "list".into()]),
+            ["d", table] => self.words(vec!["table".into(), "show".into(), (*table).into()]),
+            ["x"] => self.lines(self.options.get("output") != Some("line")),
+            ["x", "on"] => self.lines(true),
+            ["x", "off"] => self.lines(false),
             ["timing"] => self.time(!self.timing),
             ["timing", "on"] => self.time(true),
             ["timing", "off"] => self.time(false),
@@ -33,7 +40,9 @@ impl Session {
             },
             [] => self.refuse(usage("a word is missing behind \\", "\\? lists them")),
             [word, ..] => {
-                let near = nearest(word, WORDS.iter().map(|(name, _)| &name[1..]));
+                // A single letter is near to every other.
+                let names = WORDS.iter().map(|(name, _)| &name[1..]).filter(|name| name.len() > 1);
+                let near = nearest(word, names);
                 let hint = near.map_or("\\? lists what there is".into(), |near| {
                     format!("did you mean \\{near}? \\? lists what there is")
                 });
@@ -53,6 +62,16 @@ impl Session {
         self.timing = on;
         self.context().note(if on { "timing is on" } else { "timing is off" });
         After::Goes(exit::DONE)
+    }
+
+    fn lines(&mut self, on: bool) -> After {
+        match self.options.set("output", if on { "line" } else { "table" }) {
+            Ok(()) => {
+                self.context().note(if on { "output is line" } else { "output is table" });
+                After::Goes(exit::DONE)
+            }
+            Err(error) => self.refuse(error),
+        }
     }
 
     fn settings(&self) -> After {

@@ -10,7 +10,7 @@ use crate::cli::context::{Context, Pool};
 use crate::cli::error::{CliError, exit, usage};
 use crate::cli::options::Options;
 use crate::cli::output;
-use crate::cli::run::{ask, local, told, wants_json};
+use crate::cli::run::{ask, local, told};
 use crate::cli::signals::Interrupts;
 
 /// What becomes of the session after a statement.
@@ -60,7 +60,7 @@ impl Session {
         after
     }
 
-    fn words(&mut self, mut words: Vec<String>) -> After {
+    pub(super) fn words(&mut self, mut words: Vec<String>) -> After {
         // A command that was pasted from a hint or a page.
         if words.first().is_some_and(|word| word == "ddb") {
             words.remove(0);
@@ -78,7 +78,7 @@ impl Session {
         let words: Vec<String> = self.options.words().into_iter().chain(words.iter().cloned()).collect();
         let cli = match parse(std::iter::once("ddb".to_string()).chain(words.iter().cloned())) {
             Ok(cli) => cli,
-            Err(error) => return told(&error, wants_json(words.into_iter(), None)),
+            Err(error) => return told(&error, &words, None),
         };
         let context = Context::new(&cli.global).sharing(self.pool.clone());
         let result = match cli.command {
@@ -112,7 +112,7 @@ impl Session {
         match result {
             Ok(()) => exit::DONE,
             Err(error) => {
-                output::remark(&error.report(context.format, context.verbose));
+                context.tell(&error);
                 error.exit()
             }
         }

@@ -95,7 +95,7 @@ async fn show(cluster: &mut Cluster, client: &Client, context: &Context, once: b
             Ok(status) if shown.as_ref() == Some(&essence(&status)) && !context.style.terminal => continue,
             Ok(status) => {
                 shown = Some(essence(&status));
-                view(&status).render(Format::Table, context.style)
+                view(&status, Format::Table).render(Format::Table, context.style)
             }
             Err(error) if shown.take().is_some() || context.style.terminal => {
                 CliError::from(error).report(Format::Table, false)

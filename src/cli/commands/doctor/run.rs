@@ -15,15 +15,16 @@ use crate::client::Endpoint;
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 const EXAMPLES: &str = "\
-What is found is PASS, WARN, FAIL, or SKIP where there is nothing to look at. Where a node has its
-data on this machine, its disk is timed with a small file that is removed again.
+What is found is PASS, WARN, FAIL, or SKIP where there is nothing to look at;
+any FAIL makes the exit code 1. Where a node has its data on this machine, its
+disk is timed with a small file that is removed again.
 
 Examples:
   ddb doctor
   ddb doctor --config /etc/ddb/config.json
   ddb doctor -e http://127.0.0.1:8080 -o json";
 
-/// Look for what is wrong on this machine and in the cluster; exit with 1 if anything fails.
+/// Look for what is wrong, on this machine and in the cluster.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {}
