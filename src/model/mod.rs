@@ -35,7 +35,7 @@ pub use cluster::{ClusterStatus, Configured, Leader, NodeDigest, NodeStatus, Nod
 pub use column::{Column, ColumnSpec, ColumnType};
 pub use condition::Condition;
 pub use failure::{Code, Failure, Fate};
-pub use filter::{Filter, Op};
+pub use filter::{Filter, MAX_FILTER_BYTES, MAX_FILTERS, Op};
 pub use index::{Entry, Index, IndexSpec, IndexState, MAX_INDEX_COLUMNS, MAX_INDEXED_BYTES, MAX_INDEXES};
 pub use name::{check_name, excerpt, nearest};
 pub use order::{Order, Standing};

@@ -123,7 +123,7 @@ impl ConditionBody {
         let ConditionBody { table, row_id: RowId(row_id), exists, revision, filter } = self;
         check_place(&table, &row_id)?;
         let filters = filter.unwrap_or_default();
-        let filters = filters.iter().map(|filter| Filter::parse(filter)).collect::<Result<Vec<_>, Failure>>()?;
+        let filters = Filter::parse_all(filters.iter().map(|filter| &**filter))?;
         let asks = revision.is_some() || !filters.is_empty();
         match exists {
             None if !asks => Err(Failure::new(Code::BadRequest, "the condition asks for nothing")

@@ -35,7 +35,7 @@ impl If {
 
     /// Does the one operation, if all holds.
     pub(super) async fn transact(self, operation: Operation, context: &Context) -> Result<Written, CliError> {
-        let filters = self.conditions.iter().map(|word| Filter::parse(word)).collect::<Result<Vec<Filter>, _>>()?;
+        let filters = Filter::parse_all(self.conditions.iter().map(String::as_str))?;
         let (table, row_id) = operation.place();
         let (table, row_id) = (table.to_string(), row_id.to_string());
         let check =

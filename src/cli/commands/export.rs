@@ -38,9 +38,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
             return Err(usage("export writes JSON Lines or CSV", "add -o jsonl or -o csv; other formats: ddb search"));
         }
     };
-    for filter in &args.filters {
-        Filter::parse(filter)?;
-    }
+    Filter::parse_all(args.filters.iter().map(String::as_str))?;
     let mut export = context.client()?.export(&args.table, &args.filters, format).await?;
     let mut lines = Lines { terminal: context.style.terminal, held: Vec::new() };
     while let Some(bytes) = export.next().await? {

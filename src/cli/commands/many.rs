@@ -55,7 +55,7 @@ impl Which {
 
     /// Makes the change, once it was confirmed.
     pub(super) async fn change(self, table: &str, change: Change, context: &Context) -> Result<(), CliError> {
-        let filters = self.filters.iter().map(|word| Filter::parse(word)).collect::<Result<Vec<Filter>, _>>()?;
+        let filters = Filter::parse_all(self.filters.iter().map(String::as_str))?;
         let (verb, done) = match change {
             Change::Update(_) => ("update", "updated"),
             Change::Delete => ("delete", "deleted"),

@@ -62,7 +62,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, context: &Context) -> Result<(), CliError> {
-    let filters = args.filters.iter().map(|word| Filter::parse(word)).collect::<Result<Vec<Filter>, _>>()?;
+    let filters = Filter::parse_all(args.filters.iter().map(String::as_str))?;
     let columns = args.columns.iter().filter(|name| *name != ROW_ID).cloned().collect();
     // How many there are does not depend on their order.
     let order = args.order.clone().filter(|_| !args.count);
