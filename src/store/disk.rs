@@ -24,7 +24,7 @@ use super::records::Tip;
 const PAIRS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("pairs");
 
 /// The layout of keys and records that this version reads and writes.
-const FORMAT: &[u8] = &[2];
+const FORMAT: &[u8] = &[3];
 
 const CACHE_BYTES: usize = 64 << 20;
 
