@@ -38,7 +38,7 @@ pub use failure::{Code, Failure, Fate};
 pub use filter::{Filter, MAX_FILTER_BYTES, MAX_FILTERS, Op};
 pub use index::{Entry, Index, IndexSpec, IndexState, MAX_INDEX_COLUMNS, MAX_INDEXED_BYTES, MAX_INDEXES};
 pub use name::{check_name, excerpt, nearest};
-pub use order::{Order, Standing};
+pub use order::{Order, Standing, Walk};
 pub use plan::IndexUse;
 pub use row::{Ids, MAX_ROW_ID, Row, RowKey, check_row_id};
 pub use schema::{MAX_COLUMNS, Table};

@@ -122,3 +122,54 @@ impl Iterator for OverlayScan {
         self.page.pop_front()
     }
 }
+
+impl Overlay {
+    /// The last changes from `from` (included) to `to` (excluded) as of `seq`, from the last on.
+    fn page_back(&self, from: &[u8], to: &[u8], seq: u64) -> VecDeque<Change> {
+        let (limit, byte_limit) = PAGE;
+        let newest = Reverse(u64::MAX);
+        let mut page: VecDeque<Change> = VecDeque::new();
+        let mut bytes = 0;
+        // Of a key the oldest version comes first; a newer one takes its place.
+        for entry in self.map.range((from.to_vec(), newest)..(to.to_vec(), newest)).rev() {
+            let (key, Reverse(version)) = entry.key();
+            if *version > seq {
+                continue;
+            }
+            let size = key.len() + entry.value().as_ref().map_or(0, Vec::len);
+            let full = page.len() == limit || bytes > byte_limit;
+            match page.back_mut() {
+                Some((last, value)) if last == key => value.clone_from(entry.value()),
+                _ if full => break,
+                _ => page.push_back((key.clone(), entry.value().clone())),
+            }
+            bytes += size;
+        }
+        page
+    }
+}
+
+/// The same walk from the last change to the first.
+pub(super) struct OverlayScanBack(OverlayScan);
+
+impl OverlayScanBack {
+    pub(super) fn new(overlay: Arc<Overlay>, from: Vec<u8>, to: Vec<u8>, seq: u64) -> OverlayScanBack {
+        OverlayScanBack(OverlayScan::new(overlay, from, to, seq))
+    }
+}
+
+impl Iterator for OverlayScanBack {
+    type Item = Change;
+
+    fn next(&mut self) -> Option<Change> {
+        let OverlayScan { overlay, from, to, seq, page, done } = &mut self.0;
+        if page.is_empty() && !*done {
+            *page = overlay.page_back(from, to, *seq);
+            match page.back() {
+                Some((first, _)) => to.clone_from(first),
+                None => *done = true,
+            }
+        }
+        page.pop_front()
+    }
+}

@@ -72,6 +72,11 @@ async fn search(app: &App, ask: &Ask, name: &str, filters: Vec<Filter>, shape: R
                     let rows = entries(&app.group, &view, &plan.table, &index);
                     Scan::new(plan, rows)
                 }
+                way if order.is_rows_backwards() => {
+                    let after = after.as_ref().map(Standing::key);
+                    let rows = way.rows_back(&app.group, &view, &plan.table, after);
+                    Scan::new(plan, rows)
+                }
                 way => sorted(app, ask, view, plan, way, order, after).await?,
             }
         }

@@ -63,6 +63,19 @@ impl Way {
         }
     }
 
+    /// The rows that may pass by falling row id, those after `after`; an index has been told where to begin.
+    pub(super) fn rows_back(&self, group: &Group, view: &View, table: &Table, after: Option<&RowKey>) -> Rows {
+        let keys: Arc<[RowKey]> = match self {
+            Way::Rows(Access::Point(keys)) => keys.as_slice().into(),
+            Way::Named { keys, .. } => keys.clone(),
+            Way::Index(index) => return entries(group, view, table, index),
+            Way::Rows(Access::Range(range)) => return stretch_back(group, view, table, range, after),
+            Way::Rows(Access::Scan) => return stretch_back(group, view, table, &KeyRange::default(), after),
+        };
+        let end = after.map_or(keys.len(), |after| keys.partition_point(|key| key < after));
+        rows_of(group, view, table, (0..end).rev().map(move |place| Ok(keys[place].clone())))
+    }
+
     /// The rows that may pass, those after `after` where they come by row id.
     pub(super) fn rows(&self, group: &Group, view: &View, table: &Table, after: Option<&RowKey>) -> Rows {
         match self {
@@ -96,9 +109,16 @@ fn stretch(group: &Group, view: &View, table: &Table, range: &KeyRange, after: O
     Box::new(view.range(table, &range).inspect(move |row| note(&group, row)))
 }
 
+/// The same from the last to the first.
+fn stretch_back(group: &Group, view: &View, table: &Table, range: &KeyRange, after: Option<&RowKey>) -> Rows {
+    let range = after.map_or(range.clone(), |after| range.clone().before(after));
+    let group = group.clone();
+    Box::new(view.range_back(table, &range).inspect(move |row| note(&group, row)))
+}
+
 /// The rows that an index names, in its order.
 pub(super) fn entries(group: &Group, view: &View, table: &Table, index: &IndexUse) -> Rows {
-    rows_of(group, view, table, view.index_scan(table, &table.indexes[index.index], &index.ranges))
+    rows_of(group, view, table, view.walk(table, index))
 }
 
 /// The rows under these keys, which are in order; those after `after`.
