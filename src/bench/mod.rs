@@ -26,5 +26,5 @@ pub use nodes::{Nodes, cpu_seconds};
 pub use outcome::{Checked, Latency, Outcome};
 pub use plan::{Plan, Spread, Stop, Via, Workload};
 pub use row::Row;
-pub use run::{Progress, run};
+pub use run::{Progress, fill, run};
 pub use target::{Session, Target};

@@ -36,14 +36,11 @@ pub struct Progress {
     pub failed: AtomicU64,
 }
 
-/// Fills the store where the workload reads, runs the plan, and reads back what was acknowledged.
+/// Runs the plan, and reads back what was acknowledged; the store has been filled.
 ///
 /// # Errors
-/// The store could not be filled, or not be asked at the end.
+/// The store could not be asked at the end.
 pub async fn run<T: Target>(target: &Arc<T>, plan: &Plan, progress: &Arc<Progress>) -> Result<Outcome, String> {
-    if plan.workload.reads() {
-        fill(target, plan).await?;
-    }
     let left = Arc::new(AtomicU64::new(match plan.stop {
         Stop::After(_) => u64::MAX,
         Stop::Count(count) => count,
@@ -88,8 +85,14 @@ pub async fn run<T: Target>(target: &Arc<T>, plan: &Plan, progress: &Arc<Progres
     })
 }
 
-/// Puts all rows of the plan into the store.
-async fn fill<T: Target>(target: &Arc<T>, plan: &Plan) -> Result<(), String> {
+/// Puts all rows of the plan into the store, where its workload reads.
+///
+/// # Errors
+/// The store could not be filled.
+pub async fn fill<T: Target>(target: &Arc<T>, plan: &Plan) -> Result<(), String> {
+    if !plan.workload.reads() {
+        return Ok(());
+    }
     let batches: Vec<u64> = (0..plan.keys).step_by(BATCH as usize).collect();
     let batches = Arc::new(batches);
     let (keys, value_bytes) = (plan.keys, plan.value_bytes);

@@ -77,7 +77,9 @@ fn plan(workload: Workload) -> Plan {
 
 async fn outcome(flaw: Flaw, plan: &Plan) -> Outcome {
     let memory = Memory { rows: Mutex::default(), writes: AtomicU64::new(0), flaw };
-    run(&Arc::new(Shared(Arc::new(memory))), plan, &Arc::default()).await.unwrap()
+    let target = Arc::new(Shared(Arc::new(memory)));
+    fill(&target, plan).await.unwrap();
+    run(&target, plan, &Arc::default()).await.unwrap()
 }
 
 #[tokio::test]

@@ -20,7 +20,10 @@ const ELSEWHERE: [(&str, &str); 8] = [
 /// # Errors
 /// The first word that is none.
 pub(crate) fn filters(words: &[String]) -> Result<Vec<Filter>, CliError> {
-    words.iter().map(|word| Filter::parse(word).map_err(|failure| refused(failure, word))).collect()
+    match words.iter().find_map(|word| Filter::parse(word).err().map(|failure| refused(failure, word))) {
+        Some(error) => Err(error),
+        None => Ok(Filter::parse_all(words.iter().map(String::as_str))?),
+    }
 }
 
 fn refused(failure: Failure, word: &str) -> CliError {

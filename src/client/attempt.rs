@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Endpoint;
 use super::request::{Answer, Request};
-use crate::model::Failure;
+use crate::model::{Code, Failure};
 use crate::protocol::{decode_failure, format_duration};
 
 /// The most of its own time that a client keeps for the way back of a node's "not in time".
@@ -13,6 +13,10 @@ const MARGIN: Duration = Duration::from_millis(100);
 
 /// The longest that a node lets a request take.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// The longest path with its query that every node reads: HTTP/1.1 leaves that open, and beyond 64 KiB less a
+/// word for the time hyper answers 414 without a body.
+const MOST_PATH: usize = 65_000;
 
 /// What came of an attempt.
 #[derive(Debug)]
@@ -55,6 +59,12 @@ pub(super) async fn open(
     left: Duration,
 ) -> End<reqwest::Response> {
     let timeout = (left - MARGIN.min(left / 10)).min(LONGEST);
+    if request.path.len() > MOST_PATH {
+        let length = request.path.len();
+        let message =
+            format!("the request's path and query have {length} bytes, and may have {MOST_PATH}; nothing was sent");
+        return End::Refused(Failure::new(Code::TooLarge, message).hint("use fewer or shorter filters"));
+    }
     let url = request.url(endpoint.as_str(), &format_duration(timeout));
     let mut builder = http.request(request.method.clone(), url);
     for (name, value) in &request.headers {

@@ -27,13 +27,13 @@ pub struct KeyRange {
 }
 
 impl KeyRange {
-    fn starts_at(&mut self, from: Vec<u8>) {
+    pub(super) fn starts_at(&mut self, from: Vec<u8>) {
         if from > self.from {
             self.from = from;
         }
     }
 
-    fn ends_before(&mut self, to: Vec<u8>) {
+    pub(super) fn ends_before(&mut self, to: Vec<u8>) {
         if self.to.as_ref().is_none_or(|own| to < *own) {
             self.to = Some(to);
         }
@@ -44,6 +44,17 @@ impl KeyRange {
     pub fn after(mut self, last: &RowKey) -> KeyRange {
         self.starts_at(next(last.0.clone()));
         self
+    }
+
+    /// The part of the range that comes before `last`.
+    #[must_use]
+    pub fn before(mut self, last: &RowKey) -> KeyRange {
+        self.ends_before(last.0.clone());
+        self
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.to.as_ref().is_some_and(|to| *to <= self.from)
     }
 
     fn holds(&self, key: &RowKey) -> bool {

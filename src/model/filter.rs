@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Code, Failure, excerpt};
 
+/// The most filters that stand together: of a search, of an export, of a change, of a condition.
+pub const MAX_FILTERS: usize = 100;
+
+/// The most bytes of the word of a filter.
+pub const MAX_FILTER_BYTES: usize = 32 << 10;
+
 /// How a filter compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op {
@@ -94,7 +100,37 @@ impl Filter {
         if column.is_empty() {
             return bad(format!("filter \"{shown}\" names no column"));
         }
-        Ok(Filter { column: column.into(), op: *op, text: word.into() })
+        Filter::new(column, *op, word)
+    }
+
+    /// A filter of these parts.
+    ///
+    /// # Errors
+    /// `bad_filter` for a word that is too long.
+    pub fn new(column: &str, op: Op, word: &str) -> Result<Filter, Failure> {
+        if word.len() > MAX_FILTER_BYTES {
+            let column = excerpt(column, 80);
+            let message =
+                format!("the filter on \"{column}\" has {} bytes, and may have {MAX_FILTER_BYTES}", word.len());
+            return Err(Failure::new(Code::BadFilter, message).hint("compare with the beginning: .prefix="));
+        }
+        Ok(Filter { column: column.into(), op, text: word.into() })
+    }
+
+    /// Parses filters that stand together.
+    ///
+    /// # Errors
+    /// `bad_filter` for the first that is none, and where they are too many.
+    pub fn parse_all<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Vec<Filter>, Failure> {
+        let filters: Vec<Filter> =
+            texts.into_iter().take(MAX_FILTERS + 1).map(Filter::parse).collect::<Result<_, Failure>>()?;
+        if filters.len() > MAX_FILTERS {
+            return Err(Failure::new(
+                Code::BadFilter,
+                format!("{MAX_FILTERS} filters may stand together, and no more"),
+            ));
+        }
+        Ok(filters)
     }
 }
 
@@ -107,6 +143,18 @@ impl fmt::Display for Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_has_so_many_bytes_and_so_many_filters_stand_together() {
+        let word = |bytes: usize| format!("a.in={}", "x".repeat(bytes));
+        assert!(Filter::parse(&word(MAX_FILTER_BYTES)).is_ok());
+        let failure = Filter::parse(&word(MAX_FILTER_BYTES + 1)).unwrap_err();
+        assert_eq!(failure.code, Code::BadFilter);
+        assert_eq!(failure.message, "the filter on \"a\" has 32769 bytes, and may have 32768");
+        let many = |count: usize| Filter::parse_all(std::iter::repeat_n("a=1", count));
+        assert_eq!(many(MAX_FILTERS).map(|filters| filters.len()), Ok(MAX_FILTERS));
+        assert_eq!(many(MAX_FILTERS + 1).map_err(|failure| failure.code), Err(Code::BadFilter));
+    }
 
     #[test]
     fn every_operator_is_read_and_written_alike() {

@@ -35,16 +35,16 @@ pub use cluster::{ClusterStatus, Configured, Leader, NodeDigest, NodeStatus, Nod
 pub use column::{Column, ColumnSpec, ColumnType};
 pub use condition::Condition;
 pub use failure::{Code, Failure, Fate};
-pub use filter::{Filter, Op};
+pub use filter::{Filter, MAX_FILTER_BYTES, MAX_FILTERS, Op};
 pub use index::{Entry, Index, IndexSpec, IndexState, MAX_INDEX_COLUMNS, MAX_INDEXED_BYTES, MAX_INDEXES};
 pub use name::{check_name, excerpt, nearest};
-pub use order::{Order, Standing};
+pub use order::{Order, Standing, Walk};
 pub use plan::IndexUse;
-pub use row::{MAX_ROW_ID, Row, RowKey, check_row_id};
+pub use row::{Ids, MAX_ROW_ID, Row, RowKey, check_row_id};
 pub use schema::{MAX_COLUMNS, Table};
 pub use sql::{SqlColumn, SqlParams, SqlQuery};
 pub use transaction::{
-    Change, Check, Done, MAX_OPERATIONS, MAX_TRANSACTION_BYTES, Operation, Part, ReadRow, check_transaction,
+    Change, Check, Did, Done, MAX_OPERATIONS, MAX_TRANSACTION_BYTES, Operation, Part, ReadRow, check_transaction,
 };
 pub use value::{Cell, Value};
 pub use write::{

@@ -43,6 +43,17 @@ enum Term {
     Null,
 }
 
+/// The way through rows or the entries of an index that makes an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// As they lie.
+    Forward,
+    /// From the last to the first.
+    Backward,
+    /// From the last values to the first; rows of the same values as they lie, by row id.
+    BackwardByValues,
+}
+
 impl Order {
     /// Reads `a,-b`; `None` where that is the order in which rows lie: by row id.
     ///
@@ -80,9 +91,25 @@ impl Order {
         &self.text
     }
 
-    /// The positions of its columns, if all rise and none is the row id.
-    pub(super) fn rising(&self) -> Option<Vec<usize>> {
-        self.by.iter().map(|by| by.column.filter(|_| !by.falling)).collect()
+    /// The positions of its columns up to the row id, behind which nothing counts, and how an index of them is
+    /// walked to have the order: nulls aside, which in an index are above all values.
+    pub(super) fn walk(&self) -> Option<(Vec<usize>, Walk)> {
+        let columns: Vec<&By> = self.by.iter().take_while(|by| by.column.is_some()).collect();
+        let ids_fall = self.by.get(columns.len()).is_some_and(|id| id.falling);
+        let falls = columns.first().map_or(ids_fall, |first| first.falling);
+        let walk = match (falls, ids_fall) {
+            _ if columns.iter().any(|by| by.falling != falls) => return None,
+            (false, false) => Walk::Forward,
+            (true, true) => Walk::Backward,
+            (true, false) => Walk::BackwardByValues,
+            (false, true) => return None,
+        };
+        Some((columns.iter().filter_map(|by| by.column).collect(), walk))
+    }
+
+    /// Whether it is the rows' own, by row id, backwards.
+    pub fn is_rows_backwards(&self) -> bool {
+        self.by.first().is_some_and(|first| first.column.is_none() && first.falling)
     }
 
     /// Where `row` stands.
@@ -100,15 +127,19 @@ impl Order {
 }
 
 impl Standing {
-    /// Appends the bytes of an index's entry that stands there, in an order in which all columns rise.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        for term in &self.terms {
+    /// Appends the bytes that an index has of its first `columns` columns.
+    pub(super) fn encode(&self, columns: usize, out: &mut Vec<u8>) {
+        for term in self.terms.iter().take(columns) {
             match term {
                 Term::Rising(key) | Term::Falling(Reverse(key)) => key.encode(out),
                 Term::Null => out.push(NULL),
             }
         }
-        out.extend_from_slice(&self.key.0);
+    }
+
+    /// Whether one of its first `columns` columns is null.
+    pub(super) fn has_null(&self, columns: usize) -> bool {
+        self.terms.iter().take(columns).any(|term| *term == Term::Null)
     }
 
     /// The key of the row that stands there.

@@ -7,7 +7,7 @@
 use super::compare::{Number, SortKey, Word};
 use super::condition::Test;
 use super::index::{NULL, NUMBER, TEXT, begin_text};
-use super::{ColumnType, Condition, IndexState, KeyRange, Order, RowKey, Standing, Table};
+use super::{ColumnType, Condition, IndexState, KeyRange, Order, RowKey, Standing, Table, Walk};
 
 /// The most stretches of an index that one search reads.
 const MOST_RANGES: usize = 1_000;
@@ -19,12 +19,18 @@ pub struct IndexUse {
     pub index: usize,
     /// The stretches to read, in order; no two have an entry in common.
     pub ranges: Vec<KeyRange>,
+    /// How each of them is walked.
+    pub walk: Walk,
     /// Whether the rows come in the order that was asked for.
     pub ordered: bool,
     /// Whether the rows come by row id.
     pub by_row_id: bool,
-    /// How many bytes of all entries are the same, as the conditions ask.
-    fixed: usize,
+    /// The bytes that all entries begin with, as the conditions ask, where the rows come in an order.
+    fixed: Vec<u8>,
+    /// How many columns behind them the order is by.
+    by: usize,
+    /// Whether the bytes of an entry may be its values' alone.
+    sole: bool,
     /// How well it serves: more conditions, then equality, then order.
     worth: usize,
 }
@@ -47,6 +53,7 @@ impl IndexUse {
             index.columns.iter().filter_map(|id| table.columns.iter().position(|own| own.id == *id)).collect();
         let mut prefixes = vec![Vec::new()];
         let (mut points, mut singles, mut worth) = (0, 0, 0);
+        let mut sole = index.unique;
         let mut spans = None;
         for column in &columns {
             let tests = || conditions.iter().filter_map(|condition| condition.on_column(*column));
@@ -54,6 +61,7 @@ impl IndexUse {
                 Some(exact) if prefixes.len() * exact.len() <= MOST_RANGES => {
                     singles += usize::from(exact.len() == 1 && singles == points);
                     points += 1;
+                    sole &= exact.iter().all(|bytes| *bytes != [NULL]);
                     worth += 100;
                     prefixes =
                         prefixes.iter().flat_map(|p| exact.iter().map(move |e| [p, e.as_slice()].concat())).collect();
@@ -70,43 +78,92 @@ impl IndexUse {
         if index.unique && points == columns.len() {
             worth += 50;
         }
-        let ordered = singles == points && order.and_then(Order::rising).is_some_and(|by| by == columns[points..]);
+        let walk = order.and_then(Order::walk).filter(|(by, walk)| {
+            let not_null = |column: &usize| table.columns[*column].not_null;
+            // Backwards, nulls come first: those of the first column are told apart, of others there may be none.
+            let nulls_last = *walk == Walk::Forward || by.iter().skip(1).all(not_null);
+            singles == points && *by == columns[points..] && nulls_last
+        });
+        let ordered = walk.is_some();
         if worth == 0 && !ordered {
             return None;
         }
-        let ranges = match spans {
+        let mut ranges: Vec<KeyRange> = match spans {
             None => prefixes.iter().map(|prefix| behind(prefix, &all())).collect(),
             Some(spans) => prefixes.iter().flat_map(|p| spans.iter().map(move |span| behind(p, span))).collect(),
         };
         let by_row_id = points == columns.len() && prefixes.len() == 1;
-        let fixed = if by_row_id || ordered { prefixes[0].len() } else { 0 };
-        Some(IndexUse { index: place, ranges, ordered, by_row_id, fixed, worth: worth + usize::from(ordered) })
+        let fixed = if by_row_id || ordered { prefixes.swap_remove(0) } else { Vec::new() };
+        let (by, walk) = walk.map_or((0, Walk::Forward), |(by, walk)| (by.len(), walk));
+        if walk != Walk::Forward {
+            ranges = backwards(&ranges, (by > 0).then(|| nulls(&fixed)));
+        }
+        let worth = worth + usize::from(ordered);
+        Some(IndexUse { index: place, ranges, walk, ordered, by_row_id, fixed, by, sole, worth })
     }
 
     /// The part of it that comes after the row that stands at `last`, where its rows come in order.
     #[must_use]
-    pub fn after(self, last: &Standing) -> IndexUse {
-        self.behind(|bytes| last.encode(bytes))
+    pub fn after(mut self, last: &Standing) -> IndexUse {
+        let mut values = self.fixed.clone();
+        last.encode(self.by, &mut values);
+        let entry = [values.as_slice(), &last.key().0].concat();
+        if self.walk == Walk::Forward {
+            return self.behind(entry);
+        }
+        let sole = self.sole && !last.has_null(self.by);
+        let bound = if self.walk == Walk::BackwardByValues || sole { values.clone() } else { entry.clone() };
+        let nulls = nulls(&self.fixed);
+        let among_nulls = self.by > 0 && values.starts_with(&nulls);
+        for range in &mut self.ranges {
+            let of_nulls = self.by > 0 && range.from >= nulls;
+            if of_nulls == among_nulls {
+                range.ends_before(bound.clone());
+            } else if among_nulls {
+                range.to = Some(range.from.clone());
+            }
+        }
+        if self.walk == Walk::BackwardByValues {
+            self.ranges.insert(0, KeyRange { from: [entry.as_slice(), &[0]].concat(), to: Some(end(values)) });
+        }
+        self.ranges.retain(|range| !range.is_empty());
+        self
     }
 
     /// The part of it that comes after that row, where its rows come by row id.
     #[must_use]
     pub fn after_row(self, last: &RowKey) -> IndexUse {
-        self.behind(|bytes| bytes.extend_from_slice(&last.0))
+        let entry = [self.fixed.as_slice(), &last.0].concat();
+        self.behind(entry)
     }
 
-    fn behind(mut self, last: impl FnOnce(&mut Vec<u8>)) -> IndexUse {
-        let Some(mut from) = self.ranges.first().map(|range| range.from[..self.fixed].to_vec()) else { return self };
-        last(&mut from);
-        from.push(0);
+    fn behind(mut self, mut last: Vec<u8>) -> IndexUse {
+        last.push(0);
         for range in &mut self.ranges {
-            if range.from < from {
-                range.from.clone_from(&from);
-            }
+            range.starts_at(last.clone());
         }
-        self.ranges.retain(|range| range.to.as_ref().is_none_or(|to| range.from < *to));
+        self.ranges.retain(|range| !range.is_empty());
         self
     }
+}
+
+/// What all entries begin with that go on with a null.
+fn nulls(fixed: &[u8]) -> Vec<u8> {
+    [fixed, &[NULL]].concat()
+}
+
+/// The stretches from the last to the first, but what is from `nulls` on behind the rest.
+fn backwards(ranges: &[KeyRange], nulls: Option<Vec<u8>>) -> Vec<KeyRange> {
+    let Some(nulls) = nulls else { return ranges.iter().rev().cloned().collect() };
+    let below = ranges.iter().rev().cloned().map(|mut range| {
+        range.ends_before(nulls.clone());
+        range
+    });
+    let above = ranges.iter().rev().cloned().map(|mut range| {
+        range.starts_at(nulls.clone());
+        range
+    });
+    below.chain(above).filter(|range| !range.is_empty()).collect()
 }
 
 /// A stretch of one column's values.

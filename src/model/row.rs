@@ -68,6 +68,25 @@ impl RowKey {
     }
 }
 
+/// What the row ids of a table are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ids {
+    /// Texts.
+    Text,
+    /// Integers: the table declares `id:int`.
+    Int,
+}
+
+impl Ids {
+    /// The row id that a request writes as `text`, which is one of these.
+    pub fn value(self, text: &str) -> Value {
+        match (self, text.parse()) {
+            (Ids::Int, Ok(number)) => Value::Int(number),
+            _ => Value::Text(text.into()),
+        }
+    }
+}
+
 /// Checks a row id: 1 to 512 bytes of UTF-8 without control characters.
 ///
 /// # Errors

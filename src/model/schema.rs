@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cell, Code, Column, ColumnSpec, ColumnType, Failure, Index, IndexSpec, Value, check_name, excerpt, nearest,
+    Cell, Code, Column, ColumnSpec, ColumnType, Failure, Ids, Index, IndexSpec, Value, check_name, excerpt, nearest,
 };
 
 /// The most columns a table may have.
@@ -104,6 +104,11 @@ impl Table {
     /// The declared type of the row id; `None` where no `id` column is declared.
     pub fn id_type(&self) -> Option<ColumnType> {
         self.id_column().map(|index| self.columns[index].kind)
+    }
+
+    /// What its row ids are.
+    pub fn ids(&self) -> Ids {
+        if self.id_type() == Some(ColumnType::Int) { Ids::Int } else { Ids::Text }
     }
 
     /// The position of the column called `name`.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, Code, Failure, Filter, PutMode, Value};
+use super::{Cell, Code, Failure, Filter, Ids, PutMode, Value};
 
 /// The most operations of a transaction, and the most conditions; also the most rows of a batch
 /// that are changed alike.
@@ -67,6 +67,15 @@ impl Operation {
             | Operation::Get { table, row_id } => (table, row_id),
         }
     }
+}
+
+/// What came of one operation of a transaction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Did {
+    /// What it did.
+    pub done: Done,
+    /// What the row ids of its table are.
+    pub ids: Ids,
 }
 
 /// What one operation of a transaction did.

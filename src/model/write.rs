@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Alteration, Cell, Change, Check, ColumnSpec, Done, Failure, Filter, IndexSpec, Operation, Table};
+use super::{Alteration, Cell, Change, Check, ColumnSpec, Did, Failure, Filter, Ids, IndexSpec, Operation, Table};
 
 /// How a put treats what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,16 +221,16 @@ pub enum Effect {
     Created(Table),
     /// The table was dropped.
     Dropped,
-    /// The row was absent and is there now.
-    Inserted,
+    /// The row was absent and is there now; its table has such ids.
+    Inserted(Ids),
     /// The row was there and has changed.
-    Updated,
+    Updated(Ids),
     /// The row is gone.
-    Deleted,
+    Deleted(Ids),
     /// The rows of an import were put.
     Imported(Counts),
     /// What each operation of a transaction did.
-    Transacted(Vec<Done>),
+    Transacted(Vec<Did>),
     /// Rows were changed alike.
     Changed {
         /// How many.

@@ -1,40 +1,45 @@
 //! Owns the answers to writes and the descriptions of tables, both directions.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
 
+use super::cells::Exact;
 use super::columns;
-use super::json::{write_number, write_text};
+use super::json::{write_number, write_text, write_value};
 use super::schema::IndexInfo;
-use crate::model::{Code, ColumnSpec, Counts, Failure, Table};
+use crate::model::{Code, ColumnSpec, Counts, Failure, Table, Value};
 
 /// The answer to a write of a row or the drop of a table: `{"table","row_id","revision"}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Written {
     /// The table's name.
     pub table: String,
-    /// The row id as text; absent where a whole table was dropped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub row_id: Option<String>,
+    /// The row id: `Int` in a table with `id:int`, else `Text`; absent where a whole table was dropped.
+    #[serde(default, deserialize_with = "some_id")]
+    pub row_id: Option<Value>,
     /// The revision of the write.
     pub revision: u64,
 }
 
 impl Written {
     /// The JSON of an answer, without building the answer first.
-    pub fn encode(table: &str, row_id: Option<&str>, revision: u64) -> Vec<u8> {
-        let mut out = Vec::with_capacity(48 + table.len() + row_id.map_or(0, str::len));
+    pub fn encode(table: &str, row_id: Option<&Value>, revision: u64) -> Vec<u8> {
+        let mut out = Vec::with_capacity(96 + table.len());
         out.extend_from_slice(b"{\"table\":");
         write_text(&mut out, table);
         if let Some(row_id) = row_id {
             out.extend_from_slice(b",\"row_id\":");
-            write_text(&mut out, row_id);
+            write_value(&mut out, row_id);
         }
         out.extend_from_slice(b",\"revision\":");
         write_number(&mut out, revision);
         out.push(b'}');
         out
     }
+}
+
+fn some_id<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<Value>, D::Error> {
+    Exact::deserialize(reader).map(|id| Some(id.0))
 }
 
 /// The answer to an import: `{"table","rows","inserted","replaced","skipped","rejected","revision"}`.
@@ -196,12 +201,17 @@ mod tests {
 
     #[test]
     fn answers_to_writes_come_back() {
-        let body = Written::encode("students", Some("a\"é"), 42);
+        let id = Value::Text("a\"é".into());
+        let body = Written::encode("students", Some(&id), 42);
         assert_eq!(String::from_utf8_lossy(&body), r#"{"table":"students","row_id":"a\"é","revision":42}"#);
-        let written = Written { table: "students".into(), row_id: Some("a\"é".into()), revision: 42 };
+        assert_eq!(decode(&body), Ok(Written { table: "students".into(), row_id: Some(id), revision: 42 }));
+        let body = Written::encode("t", Some(&Value::Int(i64::MIN)), 1);
+        assert_eq!(String::from_utf8_lossy(&body), r#"{"table":"t","row_id":-9223372036854775808,"revision":1}"#);
+        let written = Written { table: "t".into(), row_id: Some(Value::Int(i64::MIN)), revision: 1 };
         assert_eq!(decode(&body), Ok(written.clone()));
-        assert_eq!(serde_json::to_vec(&written).unwrap(), body);
-        assert_eq!(String::from_utf8_lossy(&Written::encode("t", None, 1)), r#"{"table":"t","revision":1}"#);
+        let body = Written::encode("t", None, 1);
+        assert_eq!(String::from_utf8_lossy(&body), r#"{"table":"t","revision":1}"#);
+        assert_eq!(decode(&body), Ok(Written { row_id: None, ..written }));
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Owns transactions in JSON, both directions: the body, its lines in a file, and the answer.
 
 use serde::Deserialize;
+use serde::de::Deserializer;
 
 use super::RowObject;
 use super::cells::{Columns, Exact, RowId};
-use super::json::{read_line, read_object, write_number, write_text};
+use super::json::{read_line, read_object, write_number, write_text, write_value};
 use super::request::{join, write_cells};
 use crate::model::{
-    Check, Code, Done, Failure, Filter, Operation, Part, PutMode, ReadRow, Write, check_name, check_row_id,
+    Check, Code, Did, Done, Failure, Filter, Operation, Part, PutMode, ReadRow, Value, Write, check_name, check_row_id,
     check_transaction,
 };
 
@@ -123,7 +124,7 @@ impl ConditionBody {
         let ConditionBody { table, row_id: RowId(row_id), exists, revision, filter } = self;
         check_place(&table, &row_id)?;
         let filters = filter.unwrap_or_default();
-        let filters = filters.iter().map(|filter| Filter::parse(filter)).collect::<Result<Vec<_>, Failure>>()?;
+        let filters = Filter::parse_all(filters.iter().map(|filter| &**filter))?;
         let asks = revision.is_some() || !filters.is_empty();
         match exists {
             None if !asks => Err(Failure::new(Code::BadRequest, "the condition asks for nothing")
@@ -242,8 +243,9 @@ const READ: &str = "read";
 pub struct Outcome {
     /// The table's name.
     pub table: String,
-    /// The row id as text.
-    pub row_id: String,
+    /// The row id: `Int` in a table with `id:int`, else `Text`.
+    #[serde(deserialize_with = "exact")]
+    pub row_id: Value,
     /// `inserted`, `replaced`, `updated`, `deleted`, `absent` (there was nothing to delete) or `read`.
     pub effect: String,
     /// What was read; `None` where there is no such row.
@@ -251,10 +253,14 @@ pub struct Outcome {
     pub row: Option<RowObject>,
 }
 
+fn exact<'de, D: Deserializer<'de>>(reader: D) -> Result<Value, D::Error> {
+    Exact::deserialize(reader).map(|id| id.0)
+}
+
 impl Transacted {
     /// The answer for what was `done` at each of `places`, a table and a row id.
-    pub fn new(places: Vec<(String, String)>, done: Vec<Done>, revision: u64) -> Transacted {
-        let outcome = |((table, row_id), done): ((String, String), Done)| {
+    pub fn new(places: Vec<(String, String)>, done: Vec<Did>, revision: u64) -> Transacted {
+        let outcome = |((table, row_id), Did { done, ids }): ((String, String), Did)| {
             let (effect, row) = match done {
                 Done::Inserted => ("inserted", None),
                 Done::Replaced => ("replaced", None),
@@ -264,7 +270,7 @@ impl Transacted {
                 Done::Read(row) => (READ, row),
             };
             let row = row.map(|ReadRow { id, data, revision }| RowObject { id, data, revision });
-            Outcome { table, row_id, effect: effect.into(), row }
+            Outcome { table, row_id: ids.value(&row_id), effect: effect.into(), row }
         };
         Transacted { results: places.into_iter().zip(done).map(outcome).collect(), revision }
     }
@@ -276,7 +282,10 @@ impl Transacted {
             if index > 0 {
                 out.push(b',');
             }
-            write_place(&mut out, table, row_id);
+            out.extend_from_slice(b"{\"table\":");
+            write_text(&mut out, table);
+            out.extend_from_slice(b",\"row_id\":");
+            write_value(&mut out, row_id);
             out.extend_from_slice(b",\"effect\":");
             write_text(&mut out, effect);
             match row {
@@ -300,7 +309,7 @@ impl Transacted {
 mod tests {
     use super::super::decode;
     use super::*;
-    use crate::model::{Cell, MAX_OPERATIONS, Value};
+    use crate::model::{Cell, Ids, MAX_OPERATIONS};
 
     fn check(exists: Option<bool>, revision: Option<u64>, filters: &[&str]) -> Check {
         let filters = filters.iter().map(|filter| Filter::parse(filter).unwrap()).collect();
@@ -392,9 +401,13 @@ mod tests {
         let data = vec![("id".to_string(), Value::Int(7)), ("n".to_string(), Value::Int(i64::MAX))];
         let row = ReadRow { id: Value::Int(7), data: data.clone(), revision: 3 };
         let places = vec![("t".to_string(), "7".to_string()); 3];
-        let body = Transacted::new(places, vec![Done::Absent, Done::Read(Some(row)), Done::Read(None)], 9).encode();
+        let did = |(done, ids)| Did { done, ids };
+        let done = [(Done::Absent, Ids::Int), (Done::Read(Some(row)), Ids::Int), (Done::Read(None), Ids::Text)];
+        let body = Transacted::new(places, done.map(did).into(), 9).encode();
         let told: Transacted = decode(&body).unwrap();
         assert_eq!((told.revision, told.results.len()), (9, 3));
+        let ids: Vec<&Value> = told.results.iter().map(|outcome| &outcome.row_id).collect();
+        assert_eq!(ids, [&Value::Int(7), &Value::Int(7), &Value::Text("7".into())]);
         assert_eq!((told.results[0].effect.as_str(), told.results[0].row.as_ref()), ("absent", None));
         assert_eq!(told.results[1].row, Some(RowObject { id: Value::Int(7), data, revision: 3 }));
         assert_eq!((told.results[2].effect.as_str(), told.results[2].row.as_ref()), ("read", None));

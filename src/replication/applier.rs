@@ -108,7 +108,7 @@ impl Applier {
             for (place, token) in digests {
                 let view = self.store.view();
                 // Nothing changed: the revision is all there is to tell.
-                own.insert(place, Ok(Applied { revision: view.revision(), effect: Effect::Updated }));
+                own.insert(place, Ok(Applied { revision: view.revision(), effect: Effect::Built }));
                 self.start_digest(token, view);
             }
             if let Some(responder) = responder {

@@ -66,9 +66,9 @@ impl Params {
     /// The filters, in their order.
     ///
     /// # Errors
-    /// `bad_filter` for the first that is none.
+    /// `bad_filter` for the first that is none, and where they are too many.
     pub(super) fn filters(&self) -> Result<Vec<Filter>, Failure> {
-        self.all("filter").map(Filter::parse).collect()
+        Filter::parse_all(self.all("filter"))
     }
 
     /// The value of a parameter that is a number.

@@ -157,7 +157,8 @@ impl Step<'_, '_> {
         };
         table.fill(&key.id(&table), cells.to_vec(), &mut values)?;
         self.change_row(&table, &key, before.as_deref(), Some(&values))?;
-        Ok(if before.is_some() { Effect::Updated } else { Effect::Inserted })
+        let ids = table.ids();
+        Ok(if before.is_some() { Effect::Updated(ids) } else { Effect::Inserted(ids) })
     }
 
     pub(super) fn delete(&mut self, name: &str, row_id: &str, when: When) -> Result<Effect, Stop> {
@@ -169,7 +170,7 @@ impl Step<'_, '_> {
             return Err(refusals::row_not_found(name, row_id, "deleted").into());
         };
         self.change_row(&table, &key, Some(&old.values(&table)), None)?;
-        Ok(Effect::Deleted)
+        Ok(Effect::Deleted(table.ids()))
     }
 
     fn put_rows(&mut self, name: &str, columns: &[String], rows: &[PutRow], way: OnConflict) -> Result<Effect, Stop> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::{
-    Database, Durability, Range, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, Table,
+    AccessGuard, Database, Durability, Range, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, Table,
     TableDefinition, WriteTransaction,
 };
 
@@ -24,7 +24,7 @@ use super::records::Tip;
 const PAIRS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("pairs");
 
 /// The layout of keys and records that this version reads and writes.
-const FORMAT: &[u8] = &[2];
+const FORMAT: &[u8] = &[3];
 
 const CACHE_BYTES: usize = 64 << 20;
 
@@ -290,18 +290,39 @@ pub(super) struct BaseScan {
     base: Arc<Base>,
 }
 
-impl Iterator for BaseScan {
-    type Item = Result<(Vec<u8>, Vec<u8>), StoreError>;
+/// A pair, or why it cannot be read.
+pub(super) type Pair = Result<(Vec<u8>, Vec<u8>), StoreError>;
 
-    fn next(&mut self) -> Option<Self::Item> {
+/// What redb finds next.
+type Found<'a> = Option<Result<(AccessGuard<'a, &'static [u8]>, AccessGuard<'a, &'static [u8]>), redb::StorageError>>;
+
+impl BaseScan {
+    fn step(
+        &mut self,
+        step: impl FnOnce(&mut Range<'static, &'static [u8], &'static [u8]>) -> Found<'static>,
+    ) -> Option<Pair> {
         let file = &self.base.file;
         guarded(file, || {
-            let Some(pair) = self.range.next() else { return Ok(None) };
+            let Some(pair) = step(&mut self.range) else { return Ok(None) };
             let (key, stored) = pair.map_err(|error| StoreError::redb(file, error))?;
             let key = key.value().to_vec();
             let value = check(file, &key, stored.value())?;
             Ok(Some((key, value)))
         })
         .transpose()
+    }
+}
+
+impl Iterator for BaseScan {
+    type Item = Pair;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step(Range::next)
+    }
+}
+
+impl DoubleEndedIterator for BaseScan {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.step(Range::next_back)
     }
 }

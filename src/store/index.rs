@@ -184,10 +184,15 @@ fn held(value: &[u8]) -> RowKey {
 
 /// The row that an entry is of.
 pub(super) fn row_of(place: &[u8], value: &[u8]) -> Option<RowKey> {
+    values_and_row(place, value).map(|(_, row)| row)
+}
+
+/// What an entry begins with up to the row's key, and that row.
+pub(super) fn values_and_row<'a>(place: &'a [u8], value: &[u8]) -> Option<(&'a [u8], RowKey)> {
     if value.len() > 2 {
-        return Some(held(value));
+        return Some((place, held(value)));
     }
     let length = usize::from(u16::from_be_bytes(value.try_into().ok()?));
     let start = place.len().checked_sub(length).filter(|start| *start >= keys::INDEX_HEAD)?;
-    Some(RowKey(place[start..].to_vec()))
+    Some((&place[..start], RowKey(place[start..].to_vec())))
 }

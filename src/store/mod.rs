@@ -21,6 +21,7 @@
 
 mod apply;
 mod backend;
+mod backwards;
 mod catalog;
 mod change;
 mod checked;

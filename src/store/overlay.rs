@@ -104,19 +104,29 @@ impl Overlay {
 
     /// The first changes from `from` (included) to `to` (excluded) as of `seq`, in key order.
     fn page(&self, from: &[u8], to: &[u8], seq: u64) -> VecDeque<Change> {
-        let (limit, byte_limit) = PAGE;
-        let mut page: VecDeque<Change> = VecDeque::new();
-        let mut bytes = 0;
-        for (key, versions) in self.read().range::<[u8], _>((Bound::Included(from), Bound::Excluded(to))) {
-            let Some(version) = versions.at(seq) else { continue };
-            if page.len() == limit || bytes > byte_limit {
-                break;
-            }
-            bytes += key.len() + version.value.as_ref().map_or(0, |value| value.len());
-            page.push_back((key.to_vec(), version.value.as_deref().map(<[u8]>::to_vec)));
-        }
-        page
+        page_of(self.read().range::<[u8], _>((Bound::Included(from), Bound::Excluded(to))), seq)
     }
+
+    /// The last changes from `from` (included) to `to` (excluded) as of `seq`, from the last on.
+    fn page_back(&self, from: &[u8], to: &[u8], seq: u64) -> VecDeque<Change> {
+        page_of(self.read().range::<[u8], _>((Bound::Included(from), Bound::Excluded(to))).rev(), seq)
+    }
+}
+
+/// The first changes that are there as of `seq`, as many as a page takes.
+fn page_of<'a>(entries: impl Iterator<Item = (&'a Box<[u8]>, &'a Versions)>, seq: u64) -> VecDeque<Change> {
+    let (limit, byte_limit) = PAGE;
+    let mut page = VecDeque::new();
+    let mut bytes = 0;
+    for (key, versions) in entries {
+        let Some(version) = versions.at(seq) else { continue };
+        if page.len() == limit || bytes > byte_limit {
+            break;
+        }
+        bytes += key.len() + version.value.as_ref().map_or(0, |value| value.len());
+        page.push_back((key.to_vec(), version.value.as_deref().map(<[u8]>::to_vec)));
+    }
+    page
 }
 
 /// A walk over an overlay as of one sequence number, a page at a time.
@@ -151,5 +161,30 @@ impl Iterator for OverlayScan {
             }
         }
         self.page.pop_front()
+    }
+}
+
+/// The same walk from the last change to the first.
+pub(super) struct OverlayScanBack(OverlayScan);
+
+impl OverlayScanBack {
+    pub(super) fn new(overlay: Arc<Overlay>, from: Vec<u8>, to: Vec<u8>, seq: u64) -> OverlayScanBack {
+        OverlayScanBack(OverlayScan::new(overlay, from, to, seq))
+    }
+}
+
+impl Iterator for OverlayScanBack {
+    type Item = Change;
+
+    fn next(&mut self) -> Option<Change> {
+        let OverlayScan { overlay, from, to, seq, page, done } = &mut self.0;
+        if page.is_empty() && !*done {
+            *page = overlay.page_back(from, to, *seq);
+            match page.back() {
+                Some((first, _)) => to.clone_from(first),
+                None => *done = true,
+            }
+        }
+        page.pop_front()
     }
 }

@@ -1,11 +1,11 @@
 //! Owns reading at one moment: the overlays over the file, merged.
 
-use std::iter::Peekable;
+use std::iter::{Peekable, Rev};
 use std::sync::Arc;
 
 use super::StoreError;
-use super::disk::{Base, BaseScan};
-use super::overlay::{Overlay, OverlayScan};
+use super::disk::{Base, BaseScan, Pair};
+use super::overlay::{Change, Overlay, OverlayScan, OverlayScanBack};
 use super::records::Tip;
 
 /// The keyspace as of one sequence number; it never changes.
@@ -41,7 +41,19 @@ impl Snapshot {
             .flatten()
             .map(|overlay| OverlayScan::new(overlay.clone(), from.clone(), to.clone(), self.seq).peekable())
             .collect();
-        Ok(Merge { overlays, base, failed: false })
+        Ok(Merging { overlays, base, backwards: false, failed: false })
+    }
+
+    /// The same from the last to the first.
+    pub(super) fn range_back(&self, from: Vec<u8>, to: Vec<u8>) -> Result<MergeBack, StoreError> {
+        let base = self.base.scan(&from, &to)?.rev().peekable();
+        let overlays = [Some(&self.active), self.sealed.as_ref()];
+        let overlays = overlays
+            .into_iter()
+            .flatten()
+            .map(|overlay| OverlayScanBack::new(overlay.clone(), from.clone(), to.clone(), self.seq).peekable())
+            .collect();
+        Ok(Merging { overlays, base, backwards: true, failed: false })
     }
 
     /// The name of the file, for messages.
@@ -56,35 +68,44 @@ impl Snapshot {
 }
 
 /// A walk over a snapshot's live pairs, in key order.
-pub(super) struct Merge {
+pub(super) type Merge = Merging<OverlayScan, BaseScan>;
+
+/// The same against key order.
+pub(super) type MergeBack = Merging<OverlayScanBack, Rev<BaseScan>>;
+
+/// A walk over what walks over overlays `O` and over the file `B` find.
+pub(super) struct Merging<O: Iterator, B: Iterator> {
     /// The newest first.
-    overlays: Vec<Peekable<OverlayScan>>,
-    base: Peekable<BaseScan>,
+    overlays: Vec<Peekable<O>>,
+    base: Peekable<B>,
+    backwards: bool,
     failed: bool,
 }
 
-impl Merge {
-    /// The overlay that holds the least key, unless the file holds a lesser one. Of equal keys the
+impl<O: Iterator<Item = Change>, B: Iterator<Item = Pair>> Merging<O, B> {
+    /// The overlay that holds the key that comes first, unless the file holds one before it. Of equal keys the
     /// newest overlay's wins.
-    fn newest_least(&mut self) -> Option<usize> {
-        let mut least: Option<(usize, &[u8])> = None;
+    fn newest_first(&mut self) -> Option<usize> {
+        let backwards = self.backwards;
+        let before = |a: &[u8], b: &[u8]| if backwards { a > b } else { a < b };
+        let mut first: Option<(usize, &[u8])> = None;
         for (index, scan) in self.overlays.iter_mut().enumerate() {
             if let Some((key, _)) = scan.peek()
-                && least.is_none_or(|(_, other)| key.as_slice() < other)
+                && first.is_none_or(|(_, other)| before(key, other))
             {
-                least = Some((index, key));
+                first = Some((index, key));
             }
         }
-        let (index, key) = least?;
+        let (index, key) = first?;
         match self.base.peek() {
-            Some(Ok((other, _))) if other.as_slice() < key => None,
+            Some(Ok((other, _))) if before(other, key) => None,
             _ => Some(index),
         }
     }
 }
 
-impl Iterator for Merge {
-    type Item = Result<(Vec<u8>, Vec<u8>), StoreError>;
+impl<O: Iterator<Item = Change>, B: Iterator<Item = Pair>> Iterator for Merging<O, B> {
+    type Item = Pair;
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.failed {
@@ -92,7 +113,7 @@ impl Iterator for Merge {
                 self.failed = true;
                 return Some(Err(error));
             }
-            let Some(index) = self.newest_least() else {
+            let Some(index) = self.newest_first() else {
                 return self.base.next();
             };
             let Some((key, value)) = self.overlays[index].next() else { continue };

@@ -1,7 +1,7 @@
 //! Owns writes of several operations: what must hold before them, and that they are done all or none.
 
 use crate::model::{
-    Change, Check, Condition, Done, Effect, Filter, MAX_TRANSACTION_BYTES, Operation, Part, PutMode, ReadRow, Row,
+    Change, Check, Condition, Did, Done, Effect, Filter, MAX_TRANSACTION_BYTES, Operation, Part, PutMode, ReadRow, Row,
     RowKey, Table, When,
 };
 
@@ -21,7 +21,8 @@ impl Step<'_, '_> {
             let mut read = 0;
             for (index, operation) in operations.iter().enumerate() {
                 let did = step.operate(operation, &mut read);
-                done.push(did.map_err(|stop| stop.said(|failure| Part::Operation(index).says(failure)))?);
+                let did = did.map_err(|stop| stop.said(|failure| Part::Operation(index).says(failure)))?;
+                done.push(Did { done: did, ids: step.table(operation.place().0)?.ids() });
                 if step.batch.written() + read > MAX_TRANSACTION_BYTES {
                     return Err(Part::Operation(index).says(refusals::transaction_too_large()).into());
                 }
@@ -94,7 +95,7 @@ impl Step<'_, '_> {
         Ok(match operation {
             Operation::Put { table, row_id, cells, mode } => {
                 match (self.put(table, row_id, cells, *mode, When::Always)?, mode) {
-                    (Effect::Inserted, _) => Done::Inserted,
+                    (Effect::Inserted(_), _) => Done::Inserted,
                     (_, PutMode::Replace) => Done::Replaced,
                     _ => Done::Updated,
                 }

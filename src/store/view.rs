@@ -4,17 +4,19 @@ use std::collections::{HashMap, VecDeque};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::model::{Answer, Failure, Index, KeyRange, Row, RowKey, Table, Write};
+use crate::model::{Answer, Failure, Index, IndexUse, KeyRange, Row, RowKey, Table, Walk, Write};
 
 use super::StoreError;
 use super::apply::apply_write;
+use super::backwards::IndexScanBack;
 use super::catalog::{Batch, Catalog, read_count, read_tables};
+use super::disk::Pair;
 use super::export::{Export, Live};
 use super::index::row_of;
 use super::keys;
 use super::records::{Marks, Progress, decode};
 use super::refusals;
-use super::snapshot::{Merge, Snapshot};
+use super::snapshot::{Merge, MergeBack, Snapshot};
 
 /// How many rows tell the size of all.
 const SAMPLE: usize = 1_000;
@@ -109,16 +111,18 @@ impl View {
 
     /// The table's rows with keys in `range`, in key order. They are read as the iterator goes.
     pub fn range(&self, table: &Table, range: &KeyRange) -> Scan {
-        let prefix = keys::rows(table.id);
-        let from = [prefix.as_slice(), &range.from].concat();
-        let to = match &range.to {
-            Some(to) => [prefix.as_slice(), to].concat(),
-            None => keys::end(&prefix),
-        };
-        let (pairs, error) = match self.snapshot.range(from, to) {
-            Ok(pairs) => (Some(pairs), None),
-            Err(error) => (None, Some(error)),
-        };
+        let (from, to) = bounds(&keys::rows(table.id), range);
+        self.rows_of(table, self.snapshot.range(from, to).map(Pairs::Forward))
+    }
+
+    /// The same from the last row to the first.
+    pub fn range_back(&self, table: &Table, range: &KeyRange) -> Scan {
+        let (from, to) = bounds(&keys::rows(table.id), range);
+        self.rows_of(table, self.snapshot.range_back(from, to).map(Pairs::Back))
+    }
+
+    fn rows_of(&self, table: &Table, pairs: Result<Pairs, StoreError>) -> Scan {
+        let (pairs, error) = pairs.map_or_else(|error| (None, Some(error)), |pairs| (Some(pairs), None));
         Scan { table: table.clone(), file: self.snapshot.file().to_string(), pairs, error }
     }
 
@@ -126,11 +130,19 @@ impl View {
     /// iterator goes, and `View::row` reads the rows.
     pub fn index_scan(&self, table: &Table, index: &Index, ranges: &[KeyRange]) -> IndexScan {
         let prefix = keys::index(table.id, index.id);
-        let bounded = |range: &KeyRange| {
-            let to = range.to.as_ref().map_or_else(|| keys::end(&prefix), |to| [prefix.as_slice(), to].concat());
-            ([prefix.as_slice(), &range.from].concat(), to)
-        };
-        IndexScan { snapshot: self.snapshot.clone(), ranges: ranges.iter().map(bounded).collect(), current: None }
+        let ranges = ranges.iter().map(|range| bounds(&prefix, range)).collect();
+        IndexScan { snapshot: self.snapshot.clone(), ranges, current: None }
+    }
+
+    /// The row keys that an index names, the way it is to be walked.
+    pub fn walk(&self, table: &Table, by: &IndexUse) -> Box<dyn Iterator<Item = Result<RowKey, StoreError>> + Send> {
+        let index = &table.indexes[by.index];
+        if by.walk == Walk::Forward {
+            return Box::new(self.index_scan(table, index, &by.ranges));
+        }
+        let prefix = keys::index(table.id, index.id);
+        let stretches = by.ranges.iter().map(|range| bounds(&prefix, range)).collect();
+        Box::new(IndexScanBack::new(self.snapshot.clone(), stretches, by.walk == Walk::BackwardByValues))
     }
 
     /// About how many bytes the table's `rows` rows take, keys included: as many as its first ones do on average.
@@ -209,6 +221,12 @@ impl View {
     }
 }
 
+/// Where a range begins and ends, of keys that all start with `prefix`.
+fn bounds(prefix: &[u8], range: &KeyRange) -> (Vec<u8>, Vec<u8>) {
+    let to = range.to.as_ref().map_or_else(|| keys::end(prefix), |to| [prefix, to].concat());
+    ([prefix, &range.from].concat(), to)
+}
+
 /// An index that is being built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Build {
@@ -247,11 +265,28 @@ impl Iterator for IndexScan {
     }
 }
 
+/// Pairs of rows, either way.
+enum Pairs {
+    Forward(Merge),
+    Back(MergeBack),
+}
+
+impl Iterator for Pairs {
+    type Item = Pair;
+
+    fn next(&mut self) -> Option<Pair> {
+        match self {
+            Pairs::Forward(pairs) => pairs.next(),
+            Pairs::Back(pairs) => pairs.next(),
+        }
+    }
+}
+
 /// A walk over the rows of one table in one view.
 pub struct Scan {
     table: Table,
     file: String,
-    pairs: Option<Merge>,
+    pairs: Option<Pairs>,
     error: Option<StoreError>,
 }
 

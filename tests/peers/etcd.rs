@@ -89,6 +89,22 @@ impl Etcd {
         }
     }
 
+    /// Puts pairs at the leader, `sessions` transactions at a time.
+    pub(crate) async fn load(&self, pairs: &[(String, String)], sessions: usize) {
+        let target = self.target(Via::Leader, Level::Linearizable).await;
+        let mut loads = Vec::new();
+        for (number, part) in pairs.chunks(pairs.len().div_ceil(sessions)).enumerate() {
+            let mut session = target.session(number);
+            loads.push(async move {
+                for batch in part.chunks(BATCH) {
+                    session.transaction(batch.iter().map(|(key, value)| pair(key, value))).await?;
+                }
+                Ok::<(), String>(())
+            });
+        }
+        futures::future::try_join_all(loads).await.expect("etcd takes the rows");
+    }
+
     pub(crate) async fn target(&self, via: Via, level: Level) -> EtcdTarget {
         let leader = self.leader().await;
         let wanted = |index: usize| match via {
@@ -166,10 +182,27 @@ fn key(key: u64) -> String {
 
 /// `PutRequest { key = 1, value = 2 }`.
 fn put(row: Row) -> BytesMut {
+    pair(&key(row.key), &row.json())
+}
+
+fn pair(key: &str, value: &str) -> BytesMut {
     let mut out = BytesMut::new();
-    push(&mut out, 1, key(row.key).as_bytes());
-    push(&mut out, 2, row.json().as_bytes());
+    push(&mut out, 1, key.as_bytes());
+    push(&mut out, 2, value.as_bytes());
     out
+}
+
+impl EtcdSession {
+    /// `TxnRequest { success = 2 }; RequestOp { request_put = 2 }`.
+    async fn transaction(&mut self, puts: impl Iterator<Item = BytesMut>) -> Result<(), String> {
+        let mut message = BytesMut::new();
+        for put in puts {
+            let mut operation = BytesMut::new();
+            push(&mut operation, 2, &put);
+            push(&mut message, 2, &operation);
+        }
+        call(&mut self.sender, "/etcdserverpb.KV/Txn", message.freeze()).await.map(drop)
+    }
 }
 
 impl Session for EtcdSession {
@@ -195,14 +228,7 @@ impl Session for EtcdSession {
 
     async fn load(&mut self, rows: &[Row]) -> Result<(), String> {
         for batch in rows.chunks(BATCH) {
-            // TxnRequest { success = 2 }; RequestOp { request_put = 2 }.
-            let mut message = BytesMut::new();
-            for row in batch {
-                let mut operation = BytesMut::new();
-                push(&mut operation, 2, &put(*row));
-                push(&mut message, 2, &operation);
-            }
-            call(&mut self.sender, "/etcdserverpb.KV/Txn", message.freeze()).await?;
+            self.transaction(batch.iter().copied().map(put)).await?;
         }
         Ok(())
     }

@@ -11,12 +11,13 @@ mod harness;
 mod cells;
 mod etcd;
 mod figures;
+mod flights;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cells::{CELLS, Cell};
-use ddb::bench::{Nodes, Outcome, Plan, Spread, Stop, Target, run};
+use ddb::bench::{Nodes, Outcome, Plan, Spread, Stop, Target, fill, run};
 use ddb::model::ClusterStatus;
 use etcd::Etcd;
 use figures::{Figures, cpu_of};
@@ -47,8 +48,10 @@ fn plan(cell: &Cell, seconds: u64, seed: u64) -> Plan {
 
 /// One cell on one store: what came of it, and the CPU seconds of the store's processes.
 async fn measure<T: Target>(target: T, plan: &Plan, pids: &[u32]) -> (Outcome, f64) {
+    let target = Arc::new(target);
+    fill(&target, plan).await.expect("a table that is filled");
     let before = cpu_of(pids);
-    let outcome = run(&Arc::new(target), plan, &Arc::default()).await.expect("a run");
+    let outcome = run(&target, plan, &Arc::default()).await.expect("a run");
     let checked = outcome.checked.unwrap_or_default();
     assert_eq!(checked.lost, 0, "acknowledged rows were lost");
     (outcome, cpu_of(pids) - before)

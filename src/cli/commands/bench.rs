@@ -93,12 +93,16 @@ async fn bench(args: &Args, context: &Context) -> Result<(), CliError> {
     let nodes = Nodes::of(&status, args.to, &args.table, context.level).map_err(|why| no_nodes(&why))?;
     let plan = plan(args, context);
     make_table(&client, args).await?;
+    let target = Arc::new(nodes);
+    let filled = bench::fill(&target, &plan).await;
     let before = cpu(&status).await;
     let progress = Arc::new(Progress::default());
-    let target = Arc::new(nodes);
-    let ran = tokio::select! {
-        ran = bench::run(&target, &plan, &progress) => ran,
-        () = watch(&progress, context) => Err("the watch has ended".into()),
+    let ran = match filled {
+        Err(why) => Err(why),
+        Ok(()) => tokio::select! {
+            ran = bench::run(&target, &plan, &progress) => ran,
+            () = watch(&progress, context) => Err("the watch has ended".into()),
+        },
     };
     let after = cpu(&status).await;
     if !args.keep {

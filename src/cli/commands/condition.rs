@@ -39,10 +39,12 @@ impl If {
         let filters = filters(&self.conditions)?;
         let (table, row_id) = operation.place();
         let (table, row_id) = (table.to_string(), row_id.to_string());
-        let check =
-            Check { table: table.clone(), row_id: row_id.clone(), exists: None, revision: self.if_revision, filters };
+        let check = Check { table: table.clone(), row_id, exists: None, revision: self.if_revision, filters };
         match context.client()?.transact(&[check], &[operation], false).await {
-            Ok(done) => Ok(Written { table, row_id: Some(row_id), revision: done.revision }),
+            Ok(done) => {
+                let row_id = done.results.into_iter().next().map(|outcome| outcome.row_id);
+                Ok(Written { table, row_id, revision: done.revision })
+            }
             Err(error) => Err(bare(error).into()),
         }
     }

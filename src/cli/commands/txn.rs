@@ -110,7 +110,7 @@ fn told(done: &Transacted, dry_run: bool) -> View {
             row.write(&mut out);
             Value::Json(String::from_utf8_lossy(&out).into_owned())
         });
-        vec![text(&result.table), text(&result.row_id), text(&result.effect), row]
+        vec![text(&result.table), result.row_id.clone(), text(&result.effect), row]
     };
     let count = done.results.len();
     let sentence = if dry_run {

@@ -19,4 +19,4 @@ mod tests;
 pub(crate) use escape::escape;
 pub(crate) use format::{Format, Style};
 pub(crate) use printer::Printer;
-pub(crate) use view::{Look, View, bytes, number, text};
+pub(crate) use view::{Look, View, bytes, number, text, value_text};

@@ -150,7 +150,7 @@ fn bare(row: &[Value]) -> String {
 }
 
 /// A value as plain text; null is empty.
-pub(super) fn value_text(value: &Value) -> String {
+pub(crate) fn value_text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::Text(text) => text.clone(),

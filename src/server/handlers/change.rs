@@ -11,10 +11,11 @@ use super::super::reply::{self, at_revision, encoded};
 use super::super::request::Ask;
 use super::read::{rehearse, unreadable};
 use super::scan::{Rows, Turn};
-use super::search::{candidates, in_time, in_turn};
+use super::search::{in_time, in_turn};
+use super::way::Way;
 use crate::model::{
-    Access, Applied, Change, Code, Condition, Effect, Failure, Fate, Filter, IdempotencyKey, MAX_OPERATIONS, RowKey,
-    Table, Write,
+    Applied, Change, Code, Condition, Effect, Failure, Fate, Filter, IdempotencyKey, MAX_OPERATIONS, RowKey, Table,
+    Write,
 };
 use crate::protocol::{Changed, idempotency_key, parse_row_body};
 use crate::replication::ReadWant;
@@ -49,8 +50,9 @@ async fn run(app: &App, ask: &Ask, change: Change) -> Result<Response, Failure> 
     let view = app.group.read(ReadWant::default(), ask.deadline).await?;
     let table = view.table(&ask.table).map_err(unreadable(&app.group))??;
     let conditions = Condition::bind_all(&filters, &table)?;
+    let way = Way::find(app, &view, &table, &conditions, None).await?;
     let told = Changed { table: ask.table.clone(), rows: 0, transactions: 0, revision: view.revision() };
-    let mut run = Run { app, ask, view, table, conditions, template, dry, keyed, key, told };
+    let mut run = Run { app, ask, view, way, table, conditions, template, dry, keyed, key, told };
     match run.all().await {
         Ok(()) => Ok(at_revision(encoded(200, &run.told)?, run.told.revision)),
         Err(failure) => Ok(run.stopped(failure)),
@@ -73,6 +75,8 @@ struct Run<'a> {
     ask: &'a Ask,
     /// What the rows are found in.
     view: View,
+    /// How they are found.
+    way: Way,
     table: Table,
     conditions: Vec<Condition>,
     /// Each batch but for its rows.
@@ -110,8 +114,7 @@ impl Run<'_> {
 
     /// The ids of the next rows that pass, and whether no more do.
     async fn find(&self, after: Option<&RowKey>) -> Result<(Vec<String>, bool), Failure> {
-        let access = Access::of(&self.table, &self.conditions);
-        let rows = candidates(&self.app.group, &self.view, &self.table, access, after);
+        let rows = self.way.rows(&self.app.group, &self.view, &self.table, after);
         let (table, conditions) = (self.table.clone(), self.conditions.clone());
         let mut finder = Finder { table, rows, conditions, found: Vec::new(), done: None };
         let deadline = self.ask.batch_deadline();

@@ -13,8 +13,9 @@ use super::super::dispatch::App;
 use super::super::request::Ask;
 use super::read::{broken, framed, unreadable, view};
 use super::scan::{PIECE, Rows, Turn};
-use super::search::{candidates, in_turn};
-use crate::model::{Access, Condition, Failure, Table};
+use super::search::in_turn;
+use super::way::Way;
+use crate::model::{Condition, Failure, Table};
 use crate::protocol::{LineFormat, write_csv_head, write_line};
 
 /// `GET /v1/tables/{table}/export?format=&filter=`.
@@ -25,8 +26,8 @@ pub(in super::super) async fn export(app: &App, ask: Ask) -> Result<Response, Fa
     let revision = view.revision();
     let table = view.table(&ask.table).map_err(unreadable(&app.group))??;
     let conditions = Condition::bind_all(&filters, &table)?;
-    let access = Access::of(&table, &conditions);
-    let rows = Mutex::new(candidates(&app.group, &view, &table, access, None));
+    let way = Way::find(app, &view, &table, &conditions, None).await?;
+    let rows = Mutex::new(way.rows(&app.group, &view, &table, None));
     let mut head = Vec::new();
     if format == LineFormat::Csv {
         write_csv_head(&mut head, &table);

@@ -15,18 +15,12 @@ use super::super::params::Params;
 use super::super::reply::json;
 use super::super::request::Ask;
 use super::read::{blocking, framed, unreadable, view};
-use super::scan::{Plan, Rows, Scan};
+use super::scan::{Plan, Scan};
 use super::sort::Sort;
-use super::way::{Way, entries};
-use crate::model::{
-    Access, Code, Condition, Failure, Filter, KeyRange, Op, Order, RowKey, Standing, Table, check_name,
-};
+use super::way::{Way, entries, rows_of};
+use crate::model::{Code, Condition, Failure, Filter, Op, Order, Standing, Table, check_name};
 use crate::protocol::{RowShape, decode_cursor, decode_ordered_cursor};
-use crate::replication::Group;
-use crate::store::{StoreError, View};
-
-/// The most filters of one search.
-const MAX_FILTERS: usize = 100;
+use crate::store::View;
 
 /// `GET /search?table=&column=&value=`.
 pub(in super::super) async fn search_v0(app: &App, ask: Ask) -> Result<Response, Failure> {
@@ -34,7 +28,7 @@ pub(in super::super) async fn search_v0(app: &App, ask: Ask) -> Result<Response,
     check_name("table", name)?;
     let filters = match (ask.params.get("column"), ask.params.get("value")) {
         (None, None) => Vec::new(),
-        (Some(column), Some(value)) => vec![Filter { column: column.into(), op: Op::Eq, text: value.into() }],
+        (Some(column), Some(value)) => vec![Filter::new(column, Op::Eq, value)?],
         _ => return Err(bad("parameters \"column\" and \"value\" go together")),
     };
     search(app, &ask, name, filters, RowShape::Search { table: name.into() }).await
@@ -43,9 +37,6 @@ pub(in super::super) async fn search_v0(app: &App, ask: Ask) -> Result<Response,
 /// `GET /v1/tables/{table}/rows?filter=&columns=&order=&limit=&cursor=&explain=`.
 pub(in super::super) async fn rows(app: &App, ask: Ask) -> Result<Response, Failure> {
     let filters = ask.params.filters()?;
-    if filters.len() > MAX_FILTERS {
-        return Err(Failure::new(Code::BadFilter, format!("a search takes {MAX_FILTERS} filters at most")));
-    }
     search(app, &ask, &ask.table, filters, RowShape::Page).await
 }
 
@@ -69,7 +60,7 @@ async fn search(app: &App, ask: &Ask, name: &str, filters: Vec<Filter>, shape: R
     let revision = view.revision();
     let explain = explain.then(String::new);
     let mut plan = Plan { table, conditions, order, shown, limit, explain, count, shape, revision };
-    let way = Way::find(app, &view, &plan).await?;
+    let way = Way::find(app, &view, &plan.table, &plan.conditions, plan.order.as_ref()).await?;
     plan.explain = plan.explain.map(|_| way.name(&plan.table));
     let cursor = params.get("cursor");
     let scan = match plan.order.clone() {
@@ -79,6 +70,11 @@ async fn search(app: &App, ask: &Ask, name: &str, filters: Vec<Filter>, shape: R
                 Way::Index(index) => {
                     let index = after.map_or(index.clone(), |after| index.after(&after));
                     let rows = entries(&app.group, &view, &plan.table, &index);
+                    Scan::new(plan, rows)
+                }
+                way if order.is_rows_backwards() => {
+                    let after = after.as_ref().map(Standing::key);
+                    let rows = way.rows_back(&app.group, &view, &plan.table, after);
                     Scan::new(plan, rows)
                 }
                 way => sorted(app, ask, view, plan, way, order, after).await?,
@@ -125,7 +121,7 @@ async fn sorted(
     }
     drop(turn);
     let (keys, examined) = sort.finish();
-    let rows = points(&app.group, &view, &plan.table, keys);
+    let rows = rows_of(&app.group, &view, &plan.table, keys.into_iter().map(Ok));
     Ok(Scan::sorted(plan, rows, examined))
 }
 
@@ -140,47 +136,6 @@ fn positions(table: &Table, columns: &str) -> Result<Vec<usize>, Failure> {
         positions.push(position);
     }
     Ok(positions)
-}
-
-/// The rows that may pass, those after `after`, in the order in which they lie.
-pub(super) fn candidates(group: &Group, view: &View, table: &Table, access: Access, after: Option<&RowKey>) -> Rows {
-    let range = match access {
-        Access::Point(mut keys) => {
-            keys.retain(|key| after.is_none_or(|after| key > after));
-            return points(group, view, table, keys);
-        }
-        Access::Range(range) => range,
-        Access::Scan => KeyRange::default(),
-    };
-    let range = after.map_or(range.clone(), |after| range.after(after));
-    let group = group.clone();
-    Box::new(view.range(table, &range).inspect(move |row| note(&group, row)))
-}
-
-fn points(group: &Group, view: &View, table: &Table, keys: Vec<RowKey>) -> Rows {
-    rows_of(group, view, table, keys.into_iter().map(Ok))
-}
-
-/// The rows under these keys that are there.
-pub(super) fn rows_of(
-    group: &Group,
-    view: &View,
-    table: &Table,
-    keys: impl Iterator<Item = Result<RowKey, StoreError>> + Send + 'static,
-) -> Rows {
-    let (group, view, table) = (group.clone(), view.clone(), table.clone());
-    let row = move |key: Result<RowKey, StoreError>| match key {
-        Ok(key) => view.row(&table, &key).transpose().map(|row| row.map(|row| (key, row))),
-        Err(error) => Some(Err(error)),
-    };
-    Box::new(keys.filter_map(row).inspect(move |row| note(&group, row)))
-}
-
-/// Tells the group of a read that the store could not do.
-fn note<T>(group: &Group, row: &Result<T, StoreError>) {
-    if let Err(error) = row {
-        group.note(error);
-    }
 }
 
 /// The answer of a scan: whole if it fits one piece, else a stream that breaks off if the scan fails.
@@ -248,8 +203,10 @@ mod tests {
 
     use http_body_util::BodyExt as _;
 
+    use super::super::scan::Rows;
     use super::*;
-    use crate::model::{ColumnSpec, Row, Value};
+    use crate::model::{ColumnSpec, Row, RowKey, Value};
+    use crate::store::StoreError;
 
     /// A scan of `good` rows of 1,000 bytes each, then one that cannot be read.
     fn breaking(good: i64) -> Scan {

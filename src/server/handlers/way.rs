@@ -1,13 +1,15 @@
-//! Owns how a search reaches its rows: by row id, by an index, or by reading all.
+//! Owns how a search, an export or a change by filter reaches its rows: by row id, by an index, or by reading all.
 //!
 //! Rows that an index names come one by one from all over the table, which costs some times more a row than
 //! to read them as they lie. So where an index names more than a part of the table, all of it is read.
 
+use std::sync::Arc;
+
 use super::super::dispatch::App;
 use super::read::unreadable;
-use super::scan::{Plan, Rows};
-use super::search::{candidates, in_turn, rows_of};
-use crate::model::{Access, Failure, IndexUse, RowKey, Table};
+use super::scan::Rows;
+use super::search::in_turn;
+use crate::model::{Access, Condition, Failure, IndexUse, KeyRange, Order, RowKey, Table};
 use crate::replication::Group;
 use crate::store::{StoreError, View};
 
@@ -23,26 +25,33 @@ pub(super) enum Way {
     /// By an index, whose rows come as they are wanted.
     Index(IndexUse),
     /// The rows that an index names, by row id.
-    Named { index: usize, keys: Vec<RowKey> },
+    Named { index: usize, keys: Arc<[RowKey]> },
 }
 
 impl Way {
-    /// The best way to the rows of a search.
-    pub(super) async fn find(app: &App, view: &View, plan: &Plan) -> Result<Way, Failure> {
-        let access = Access::of(&plan.table, &plan.conditions);
+    /// The best way to the rows that pass the conditions: by row id, or where there is an `order`, in it if
+    /// they lie so.
+    pub(super) async fn find(
+        app: &App,
+        view: &View,
+        table: &Table,
+        conditions: &[Condition],
+        order: Option<&Order>,
+    ) -> Result<Way, Failure> {
+        let access = Access::of(table, conditions);
         let index = match access {
             Access::Point(_) => None,
-            _ => IndexUse::best(&plan.table, &plan.conditions, plan.order.as_ref()),
+            _ => IndexUse::best(table, conditions, order),
         };
         let Some(index) = index else { return Ok(Way::Rows(access)) };
-        let as_wanted = if plan.order.is_some() { index.ordered } else { index.by_row_id };
+        let as_wanted = if order.is_some() { index.ordered } else { index.by_row_id };
         if as_wanted {
             return Ok(Way::Index(index));
         }
-        let (view, table, group) = (view.clone(), plan.table.clone(), app.group.clone());
+        let (view, table, group) = (view.clone(), table.clone(), app.group.clone());
         let place = index.index;
         let keys = in_turn(&app.scans, move || named(&view, &table, &index).map_err(unreadable(&group))).await?;
-        Ok(keys.map_or(Way::Rows(access), |keys| Way::Named { index: place, keys }))
+        Ok(keys.map_or(Way::Rows(access), |keys| Way::Named { index: place, keys: keys.into() }))
     }
 
     /// Its name, with the index's: `point`, `range`, `scan`, `index NAME`.
@@ -54,14 +63,29 @@ impl Way {
         }
     }
 
+    /// The rows that may pass by falling row id, those after `after`; an index has been told where to begin.
+    pub(super) fn rows_back(&self, group: &Group, view: &View, table: &Table, after: Option<&RowKey>) -> Rows {
+        let keys: Arc<[RowKey]> = match self {
+            Way::Rows(Access::Point(keys)) => keys.as_slice().into(),
+            Way::Named { keys, .. } => keys.clone(),
+            Way::Index(index) => return entries(group, view, table, index),
+            Way::Rows(Access::Range(range)) => return stretch_back(group, view, table, range, after),
+            Way::Rows(Access::Scan) => return stretch_back(group, view, table, &KeyRange::default(), after),
+        };
+        let end = after.map_or(keys.len(), |after| keys.partition_point(|key| key < after));
+        rows_of(group, view, table, (0..end).rev().map(move |place| Ok(keys[place].clone())))
+    }
+
     /// The rows that may pass, those after `after` where they come by row id.
-    pub(super) fn rows(self, group: &Group, view: &View, table: &Table, after: Option<&RowKey>) -> Rows {
+    pub(super) fn rows(&self, group: &Group, view: &View, table: &Table, after: Option<&RowKey>) -> Rows {
         match self {
-            Way::Rows(access) => candidates(group, view, table, access, after),
+            Way::Rows(Access::Point(keys)) => points(group, view, table, keys.as_slice().into(), after),
+            Way::Rows(Access::Range(range)) => stretch(group, view, table, range, after),
+            Way::Rows(Access::Scan) => stretch(group, view, table, &KeyRange::default(), after),
             Way::Index(index) => {
-                entries(group, view, table, &after.map_or(index.clone(), |after| index.after_row(after)))
+                entries(group, view, table, &after.map_or(index.clone(), |after| index.clone().after_row(after)))
             }
-            Way::Named { keys, .. } => candidates(group, view, table, Access::Point(keys), after),
+            Way::Named { keys, .. } => points(group, view, table, keys.clone(), after),
         }
     }
 }
@@ -78,7 +102,49 @@ fn named(view: &View, table: &Table, index: &IndexUse) -> Result<Option<Vec<RowK
     Ok(Some(keys))
 }
 
+/// The rows in a range of keys, those after `after`.
+fn stretch(group: &Group, view: &View, table: &Table, range: &KeyRange, after: Option<&RowKey>) -> Rows {
+    let range = after.map_or(range.clone(), |after| range.clone().after(after));
+    let group = group.clone();
+    Box::new(view.range(table, &range).inspect(move |row| note(&group, row)))
+}
+
+/// The same from the last to the first.
+fn stretch_back(group: &Group, view: &View, table: &Table, range: &KeyRange, after: Option<&RowKey>) -> Rows {
+    let range = after.map_or(range.clone(), |after| range.clone().before(after));
+    let group = group.clone();
+    Box::new(view.range_back(table, &range).inspect(move |row| note(&group, row)))
+}
+
 /// The rows that an index names, in its order.
 pub(super) fn entries(group: &Group, view: &View, table: &Table, index: &IndexUse) -> Rows {
-    rows_of(group, view, table, view.index_scan(table, &table.indexes[index.index], &index.ranges))
+    rows_of(group, view, table, view.walk(table, index))
+}
+
+/// The rows under these keys, which are in order; those after `after`.
+fn points(group: &Group, view: &View, table: &Table, keys: Arc<[RowKey]>, after: Option<&RowKey>) -> Rows {
+    let first = after.map_or(0, |after| keys.partition_point(|key| key <= after));
+    rows_of(group, view, table, (first..keys.len()).map(move |place| Ok(keys[place].clone())))
+}
+
+/// The rows under these keys that are there.
+pub(super) fn rows_of(
+    group: &Group,
+    view: &View,
+    table: &Table,
+    keys: impl Iterator<Item = Result<RowKey, StoreError>> + Send + 'static,
+) -> Rows {
+    let (group, view, table) = (group.clone(), view.clone(), table.clone());
+    let row = move |key: Result<RowKey, StoreError>| match key {
+        Ok(key) => view.row(&table, &key).transpose().map(|row| row.map(|row| (key, row))),
+        Err(error) => Some(Err(error)),
+    };
+    Box::new(keys.filter_map(row).inspect(move |row| note(&group, row)))
+}
+
+/// Tells the group of a read that the store could not do.
+fn note<T>(group: &Group, row: &Result<T, StoreError>) {
+    if let Err(error) = row {
+        group.note(error);
+    }
 }

@@ -6,7 +6,7 @@ use super::super::dispatch::App;
 use super::super::reply::{at_revision, encoded, json, tagged};
 use super::super::request::Ask;
 use super::read::rehearse;
-use crate::model::{Applied, Effect, Failure, Operation, PutMode, Write, check_name};
+use crate::model::{Applied, Effect, Failure, Ids, Operation, PutMode, Write, check_name};
 use crate::protocol::{
     CreatedTable, Transacted, Written, parse_alter_table, parse_create_index, parse_row_body, parse_transaction,
 };
@@ -25,7 +25,7 @@ pub(in super::super) async fn row_v0(
         other => return Err(Failure::internal(format!("a row's body was read as {other:?}"))),
     };
     let applied = apply(app, &ask, write).await?;
-    Ok(written(status, &table, Some(&row_id), applied.revision))
+    Ok(written(status, &table, &row_id, &applied))
 }
 
 /// `PUT` and `PATCH /v1/tables/{table}/rows/{id}`.
@@ -33,16 +33,16 @@ pub(in super::super) async fn put(app: &App, ask: Ask, mode: PutMode) -> Result<
     let cells = parse_row_body(&ask.body)?;
     let when = ask.when(mode == PutMode::Replace)?;
     let write = Write::Put { table: ask.table.clone(), row_id: ask.row_id.clone(), cells, mode, when };
-    let Applied { revision, effect } = apply(app, &ask, write).await?;
-    let status = if effect == Effect::Inserted { 201 } else { 200 };
-    Ok(tagged(written(status, &ask.table, Some(&ask.row_id), revision), revision))
+    let applied = apply(app, &ask, write).await?;
+    let status = if matches!(applied.effect, Effect::Inserted(_)) { 201 } else { 200 };
+    Ok(tagged(written(status, &ask.table, &ask.row_id, &applied), applied.revision))
 }
 
 /// `DELETE /v1/tables/{table}/rows/{id}`.
 pub(in super::super) async fn delete(app: &App, ask: Ask) -> Result<Response, Failure> {
     let write = Write::Delete { table: ask.table.clone(), row_id: ask.row_id.clone(), when: ask.when(false)? };
     let applied = apply(app, &ask, write).await?;
-    Ok(written(200, &ask.table, Some(&ask.row_id), applied.revision))
+    Ok(written(200, &ask.table, &ask.row_id, &applied))
 }
 
 /// `POST /create_table` and `/v1/tables`, which differ in how the body is read.
@@ -87,8 +87,8 @@ async fn schema(app: &App, ask: &Ask, write: Write, status: u16) -> Result<Respo
 
 /// `DELETE /v1/tables/{table}`.
 pub(in super::super) async fn drop_table(app: &App, ask: Ask) -> Result<Response, Failure> {
-    let applied = apply(app, &ask, Write::DropTable { name: ask.table.clone() }).await?;
-    Ok(written(200, &ask.table, None, applied.revision))
+    let Applied { revision, .. } = apply(app, &ask, Write::DropTable { name: ask.table.clone() }).await?;
+    Ok(at_revision(json(200, Written::encode(&ask.table, None, revision)), revision))
 }
 
 /// `POST /v1/transactions?dry_run=`.
@@ -126,6 +126,12 @@ async fn apply(app: &App, ask: &Ask, write: Write) -> Result<Applied, Failure> {
     app.group.propose(write, key, ask.deadline).await
 }
 
-fn written(status: u16, table: &str, row_id: Option<&str>, revision: u64) -> Response {
-    at_revision(json(status, Written::encode(table, row_id, revision)), revision)
+/// The answer to a write of a row; its id is what ids are in its table.
+fn written(status: u16, table: &str, row_id: &str, applied: &Applied) -> Response {
+    let ids = match applied.effect {
+        Effect::Inserted(ids) | Effect::Updated(ids) | Effect::Deleted(ids) => ids,
+        _ => Ids::Text,
+    };
+    let body = Written::encode(table, Some(&ids.value(row_id)), applied.revision);
+    at_revision(json(status, body), applied.revision)
 }

@@ -264,16 +264,16 @@ fn show_answer(answer: &Answer) -> String {
     let did = match effect {
         Effect::Created(_) => "created",
         Effect::Dropped => "dropped",
-        Effect::Inserted => "inserted",
-        Effect::Updated => "updated",
-        Effect::Deleted => "deleted",
+        Effect::Inserted(_) => "inserted",
+        Effect::Updated(_) => "updated",
+        Effect::Deleted(_) => "deleted",
         Effect::Altered(_) => "altered",
         Effect::Built => "built",
         Effect::Imported(Counts { inserted, replaced, skipped }) => {
             return format!("{inserted} inserted, {replaced} replaced, {skipped} skipped, revision {revision}\n");
         }
         Effect::Transacted(done) => {
-            let done: String = done.iter().map(show_done).collect();
+            let done: String = done.iter().map(|did| show_done(&did.done)).collect();
             return format!("{done}revision {revision}\n");
         }
         Effect::Changed { rows, through, last } => {

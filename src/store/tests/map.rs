@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::model::{Effect, RowKey, Value};
+use crate::model::{Effect, Ids, RowKey, Value};
 
 use super::super::{Store, View};
 use super::common::{applied, create, delete, on, plain, put};
@@ -85,9 +85,9 @@ impl Twin {
             };
             let key = RowKey(row.to_string().into_bytes());
             let effect = match (v, self.map.contains_key(&key)) {
-                (Some(_), false) => Some(Effect::Inserted),
-                (Some(_), true) => Some(Effect::Updated),
-                (None, true) => Some(Effect::Deleted),
+                (Some(_), false) => Some(Effect::Inserted(Ids::Text)),
+                (Some(_), true) => Some(Effect::Updated(Ids::Text)),
+                (None, true) => Some(Effect::Deleted(Ids::Text)),
                 (None, false) => None,
             };
             assert_eq!(answer.as_ref().ok().map(|applied| &applied.effect), effect.as_ref());

@@ -9,6 +9,7 @@ mod files;
 mod fuzz;
 mod goldens;
 mod indexes;
+mod limits;
 mod map;
 mod remains;
 
