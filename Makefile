@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 BINARY ?= $(or $(CARGO_TARGET_DIR),target)/release/ddb
 INSTALL ?= install
 
-.PHONY: verify fmt lint test doc fix demo generate fuzz-api flights install deb sim mutants crash fuzz chaos check failover bench bench-cli bench-flights
+.PHONY: verify fmt lint test doc fix demo generate fuzz-coverage fuzz-api flights install deb sim mutants crash fuzz chaos check failover bench bench-cli bench-flights
 
 verify: fmt lint test doc
 
@@ -29,8 +29,10 @@ sim:
 		$(CARGO) test --locked --profile $(SIM_PROFILE) --test sim -- --ignored --exact seeds --nocapture
 
 # Promises broken on purpose, and the simulation that must find each of them out; MUTANT=name tries one.
+# ASSERTIONS=off leaves out those of the Raft library, so that histories, replicas and restarts must show it.
 mutants:
-	$(if $(MUTANT),MUTANT=$(MUTANT)) $(CARGO) test --locked --profile $(SIM_PROFILE) --features failpoints,mutants --test sim -- \
+	$(if $(MUTANT),MUTANT=$(MUTANT)) $(CARGO) test --locked --profile $(SIM_PROFILE) --features failpoints,mutants --test sim \
+		$(if $(filter off,$(ASSERTIONS)),--config profile.$(SIM_PROFILE).package.openraft.debug-assertions=false) -- \
 		--ignored --exact --nocapture mutants::every_broken_promise_is_found_out
 
 doc:
@@ -44,7 +46,7 @@ demo:
 	$(CARGO) run --release --locked -- demo
 
 # Real nodes under kills, cuts, full disks and power loss; as root also in namespaces: make chaos SEED=7 SECS=60
-# DDB_BINARY=path tries another build, DDB_CHAOS_ONLY=power_loss,freeze some faults only.
+# DDB_BINARY=path tries another build, DDB_CHAOS_ONLY=power_loss,freeze some faults only, DDB_CHAOS_NODES=5 more nodes.
 SEED ?= 1
 SECS ?= 30
 
@@ -74,6 +76,11 @@ crash:
 FUZZ_ROUNDS ?= 1000000
 fuzz:
 	DDB_FUZZ_ROUNDS=$(FUZZ_ROUNDS) $(CARGO) test --locked --lib fuzz::
+
+# The same rules, searched by coverage with libFuzzer for SECS seconds each (fuzz/); needs a C++ compiler.
+# TARGETS="bodies words" tries some only.
+fuzz-coverage:
+	fuzz/run $(SECS) $(TARGETS)
 
 # The HTTP API of a real cluster, tried with what /openapi.json allows and forbids; needs pip.
 FUZZ_SECONDS ?= 120

@@ -7,8 +7,13 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 /// Calls `target` with the seeds, and with what some thousand alterations make of them.
-pub(crate) fn altered(seeds: &[Vec<u8>], mut target: impl FnMut(&[u8])) {
-    let rounds = std::env::var("DDB_FUZZ_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5_000);
+pub(crate) fn altered(seeds: &[Vec<u8>], target: impl FnMut(&[u8])) {
+    altered_some(seeds, 1, target);
+}
+
+/// The same for a target that takes long: so many times fewer rounds.
+pub(crate) fn altered_some(seeds: &[Vec<u8>], fewer: u64, mut target: impl FnMut(&[u8])) {
+    let rounds = std::env::var("DDB_FUZZ_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5_000) / fewer;
     seeds.iter().for_each(|seed| target(seed));
     let mut dice = StdRng::seed_from_u64(7);
     for _ in 0..rounds {
@@ -43,9 +48,4 @@ fn alter(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], dice: &mut StdRng) {
             bytes.splice(at..at, other[from..until].iter().copied());
         }
     }
-}
-
-/// The seeds as bytes.
-pub(crate) fn seeds(texts: &[&str]) -> Vec<Vec<u8>> {
-    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }

@@ -12,8 +12,8 @@ mod cells;
 mod columns;
 mod cursor;
 mod error;
-#[cfg(test)]
-mod fuzz;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod json;
 mod key;
 mod lines;

@@ -11,11 +11,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::group::Group;
 use crate::model::Write;
 use crate::store::Build;
+use crate::world::simulated;
 
 /// How often the leader looks for something to build.
 const LOOK: Duration = Duration::from_millis(100);
 /// How many rows one step enters; other writes wait so long.
 const STEP_ROWS: u32 = 1_000;
+/// The same in a simulation, whose tables are small.
+const SIMULATED_ROWS: u32 = 3;
 /// How long one step may take.
 const STEP_TIME: Duration = Duration::from_secs(10);
 
@@ -42,8 +45,9 @@ async fn step_each(group: &Group) -> bool {
             return false;
         }
     };
+    let rows = if simulated() { SIMULATED_ROWS } else { STEP_ROWS };
     for Build { table, index, .. } in &builds {
-        let write = Write::BuildIndex { table: table.clone(), index: index.clone(), rows: STEP_ROWS };
+        let write = Write::BuildIndex { table: table.clone(), index: index.clone(), rows };
         if let Err(failure) = group.propose(write, None, Instant::now() + STEP_TIME).await {
             // Dropped meanwhile, or no quorum: the next look tells.
             tracing::debug!("a step of index {index} of table {table} was not done: {failure}");

@@ -16,8 +16,8 @@ mod core;
 mod dial;
 mod directory;
 mod driver;
-#[cfg(test)]
-mod fuzz;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod group;
 mod link;
 mod log;

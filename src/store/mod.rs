@@ -30,6 +30,8 @@ mod dropped;
 mod engine;
 mod error;
 mod export;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod handle;
 mod idempotency;
 mod index;

@@ -26,7 +26,6 @@ use requirements::Tally;
 use sandbox::Sandbox;
 use serde_json::json;
 
-const SIZE: u64 = 3;
 /// Without faults, for the rate.
 const WARM_UP: Duration = Duration::from_secs(4);
 
@@ -56,11 +55,11 @@ fn deck(sandbox: &Sandbox, only: &str) -> Vec<Nemesis> {
     deck
 }
 
-async fn prepare(sandbox: &Sandbox) -> Cluster {
+async fn prepare(sandbox: &Sandbox, size: u64) -> Cluster {
     let more = json!({"snapshot_entries": 30});
-    let mut cluster = match sandbox.addresses(SIZE) {
+    let mut cluster = match sandbox.addresses(size) {
         Some(addresses) => Cluster::at(addresses, more),
-        None => Cluster::prepare(SIZE, more),
+        None => Cluster::prepare(size, more),
     };
     cluster.log_level = "info";
     sandbox.furnish(&mut cluster);
@@ -71,17 +70,20 @@ async fn prepare(sandbox: &Sandbox) -> Cluster {
 }
 
 async fn run(seed: u64, time: Duration, only: &str) {
-    let sandbox = Sandbox::build(SIZE);
+    let size = setting("DDB_CHAOS_NODES", if seed.is_multiple_of(4) { 5 } else { 3 });
+    let sandbox = Sandbox::build(size);
     let deck = deck(&sandbox, only);
-    let cluster = prepare(&sandbox).await;
+    let cluster = prepare(&sandbox, size).await;
     let syncs = Sandbox::syncs_per_second(&cluster);
     let load = Load::new(cluster.nodes.iter().map(|node| node.address.clone()).collect());
-    let client = |id| Client::new(&load, id, (id <= 2 * SIZE).then_some((id - 1) % SIZE + 1), seed);
+    let client = |id| Client::new(&load, id, (id <= 6).then_some((id - 1) % size + 1), seed);
     let clients: Vec<_> = (1..=8).map(|id| tokio::spawn(client(id).run())).collect();
 
     tokio::time::sleep(WARM_UP).await;
     let rate = load.acknowledged.load(Ordering::Relaxed) / WARM_UP.as_secs();
-    println!("seed {seed}: {rate} acknowledged writes and {syncs} syncs of the disk a second before the faults");
+    println!(
+        "seed {seed}, {size} nodes: {rate} acknowledged writes and {syncs} syncs of the disk a second before the faults"
+    );
     let mut tally = Tally::new(seed, rate, syncs);
 
     let random = rand::rngs::StdRng::seed_from_u64(seed);

@@ -51,8 +51,16 @@ nemeses! {
     FullDisks = "full_disks",
     /// The clock of one node jumps by up to an hour.
     ClockStep = "clock_step",
+    /// Some of the packets to and from one node are lost, or from and to any.
+    Loss = "loss",
+    /// The link of the leader takes in little at a time: what is sent waits.
+    SlowLink = "slow_link",
+    /// The disk of one node does nothing for a while, again and again.
+    SlowDisk = "slow_disk",
     /// All nodes lose power at once.
     PowerLoss = "power_loss",
+    /// One node loses power while the others go on.
+    PowerLossOne = "power_loss_one",
     /// A follower stays away until it needs a snapshot, and is killed while it gets it.
     Snapshot = "snapshot",
 }
@@ -60,8 +68,12 @@ nemeses! {
 impl Nemesis {
     pub(crate) fn is_possible(self, sandbox: &Sandbox) -> bool {
         match self {
-            Nemesis::IsolateLeader | Nemesis::IsolateOne | Nemesis::OneWay | Nemesis::Bridge => sandbox.cuts,
-            Nemesis::FullDisk | Nemesis::FullDisks | Nemesis::PowerLoss => sandbox.disks,
+            Nemesis::IsolateLeader | Nemesis::IsolateOne | Nemesis::OneWay | Nemesis::Bridge | Nemesis::Loss => {
+                sandbox.cuts
+            }
+            Nemesis::SlowLink => sandbox.narrow,
+            Nemesis::FullDisk | Nemesis::FullDisks | Nemesis::SlowDisk => sandbox.disks,
+            Nemesis::PowerLoss | Nemesis::PowerLossOne => sandbox.disks,
             Nemesis::ClockStep => sandbox.clock.is_some(),
             _ => true,
         }
@@ -95,7 +107,14 @@ impl Victim {
             }
             Nemesis::FullDisks => self.fill(&self.cluster.ids()).await,
             Nemesis::ClockStep => self.step_clock().await,
-            Nemesis::PowerLoss => self.cut_power(),
+            Nemesis::Loss => self.lose().await,
+            Nemesis::SlowLink => self.narrow().await,
+            Nemesis::SlowDisk => self.slow_disk().await,
+            Nemesis::PowerLoss => self.cut_power(&self.cluster.ids()).await,
+            Nemesis::PowerLossOne => {
+                let one = if self.random.random() { self.leader().await } else { self.any() };
+                self.cut_power(&[one]).await
+            }
             Nemesis::Snapshot => self.snapshot().await,
         }
     }
@@ -188,9 +207,49 @@ impl Victim {
         if maps.contains("libfaketime") { Ok(()) } else { Err(format!("node {id} has the machine's own clock")) }
     }
 
-    fn cut_power(&mut self) -> Result<(), String> {
-        self.sandbox.cut_power(&mut self.cluster)?;
+    async fn cut_power(&mut self, ids: &[u64]) -> Result<(), String> {
+        self.sandbox.cut_power(&mut self.cluster, ids)?;
+        if ids.len() < self.cluster.nodes.len() {
+            self.hold().await;
+        }
         self.restart()
+    }
+
+    async fn lose(&mut self) -> Result<(), String> {
+        let (ids, percent) = (self.cluster.ids(), self.random.random_range(5..40));
+        let one = self.random.random_bool(0.5).then(|| self.any());
+        for (from, to) in ids.iter().flat_map(|from| ids.iter().map(move |to| (*from, *to))) {
+            if from != to && one.is_none_or(|one| from == one || to == one) {
+                Sandbox::lose(from, to, percent)?;
+            }
+        }
+        self.hold().await;
+        let stopped = Sandbox::join()?;
+        if stopped > 0 { Ok(()) } else { Err("no packet was lost".into()) }
+    }
+
+    async fn narrow(&mut self) -> Result<(), String> {
+        let (one, rate) = (self.leader().await, self.random.random_range(24..200));
+        Sandbox::narrow(one, rate)?;
+        self.hold().await;
+        let waited = Sandbox::widen(one)?;
+        if waited > 0 { Ok(()) } else { Err("no packet had to wait".into()) }
+    }
+
+    async fn slow_disk(&mut self) -> Result<(), String> {
+        const SLOW: Duration = Duration::from_millis(50);
+        let one = self.any();
+        let mut slowest = Duration::ZERO;
+        for _ in 0..self.random.random_range(4..12) {
+            Sandbox::freeze(&self.cluster, one)?;
+            let data = self.cluster.data(one);
+            // A thread waits, as the node's own do.
+            let synced = tokio::task::spawn_blocking(move || Sandbox::sync_time(&data));
+            tokio::time::sleep(Duration::from_millis(self.random.random_range(60..400))).await;
+            Sandbox::thaw(&self.cluster, one)?;
+            slowest = slowest.max(synced.await.map_err(|e| e.to_string())??);
+        }
+        if slowest >= SLOW { Ok(()) } else { Err(format!("syncs took no longer than {slowest:?}")) }
     }
 
     async fn snapshot(&mut self) -> Result<(), String> {

@@ -4,11 +4,12 @@
 //! The whole run happens in namespaces of its own (network, mounts, processes), so that nothing is left
 //! of it, however it ends: the kernel takes everything down with its last process.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::harness::Cluster;
 
@@ -22,13 +23,16 @@ const DISK_MIB: u64 = 256;
 pub(crate) struct Sandbox {
     /// Namespaces with a bridge between the nodes.
     pub(crate) network: bool,
-    /// Cuts between the nodes, in one direction or both.
+    /// Cuts between the nodes, in one direction or both, and losses.
     pub(crate) cuts: bool,
+    /// Links that take in little at a time.
+    pub(crate) narrow: bool,
     /// An ext4 image for each node.
     pub(crate) disks: bool,
     /// libfaketime, where it is installed.
     pub(crate) clock: Option<PathBuf>,
-    generation: u64,
+    /// How often each node's disk was found again after a loss of power.
+    generations: BTreeMap<u64, u64>,
 }
 
 /// Runs a program; its output if it succeeds, what it said if not.
@@ -79,6 +83,7 @@ impl Sandbox {
         };
         sandbox.network = has("the network", network(size));
         sandbox.cuts = sandbox.network && has("cuts of the network", cuts());
+        sandbox.narrow = sandbox.network && has("slow links", widen_all(size));
         sandbox.disks = has("power loss and full disks", probe_disk());
         let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
         let found = Path::new(library).exists().then(|| library.into()).ok_or("libfaketime is not installed".into());
@@ -112,21 +117,21 @@ impl Sandbox {
     }
 
     fn image(&self, cluster: &Cluster, id: u64) -> PathBuf {
-        cluster.path().join(format!("disk-{id}-{}.img", self.generation))
+        let generation = self.generations.get(&id).copied().unwrap_or(0);
+        cluster.path().join(format!("disk-{id}-{generation}.img"))
     }
 
-    /// Cuts the power of all nodes at once: their processes end and each disk keeps what it had been
+    /// Cuts the power of these nodes at once: their processes end and each disk keeps what it had been
     /// told to keep, no more. The nodes are left stopped. An error says that nothing unsynced was lost.
-    pub(crate) fn cut_power(&mut self, cluster: &mut Cluster) -> Result<(), String> {
-        let ids = cluster.ids();
-        for id in &ids {
+    pub(crate) fn cut_power(&mut self, cluster: &mut Cluster, ids: &[u64]) -> Result<(), String> {
+        for id in ids {
             fs::write(cluster.data(*id).join("never-synced"), [7; 65_536]).map_err(|e| e.to_string())?;
         }
         for id in ids.iter().filter(|id| cluster.is_running(**id)).copied().collect::<Vec<_>>() {
             cluster.kill(id);
         }
         let old: Vec<PathBuf> = ids.iter().map(|id| self.image(cluster, *id)).collect();
-        self.generation += 1;
+        ids.iter().for_each(|id| *self.generations.entry(*id).or_default() += 1);
         for (id, old) in ids.iter().zip(&old) {
             let copy = self.image(cluster, *id);
             run(&format!("cp --sparse=always {} {}", old.display(), copy.display()))?;
@@ -170,6 +175,14 @@ impl Sandbox {
         (f64::from(ROUNDS) / began.elapsed().as_secs_f64()) as u64
     }
 
+    /// How long it takes to make a small write in `data` durable, just now.
+    pub(crate) fn sync_time(data: &Path) -> Result<Duration, String> {
+        let began = Instant::now();
+        let file = fs::File::create(data.join("syncs"));
+        let synced = file.and_then(|mut file| file.write_all(&[7; 4_096]).and_then(|()| file.sync_all()));
+        synced.map(|()| began.elapsed()).map_err(|e| e.to_string())
+    }
+
     /// Sets a node's clock off by so many seconds.
     pub(crate) fn set_clock(cluster: &Cluster, id: u64, seconds: i64) {
         fs::write(cluster.path().join(format!("clock-{id}")), format!("{seconds:+}")).expect("a clock");
@@ -178,6 +191,44 @@ impl Sandbox {
     /// Drops what node `from` sends to node `to`.
     pub(crate) fn cut(from: u64, to: u64) -> Result<(), String> {
         run(&format!("nft add rule bridge ddb cuts iifname v{from} oifname v{to} counter drop")).map(|_| ())
+    }
+
+    /// Drops so many of a hundred packets that node `from` sends to node `to`.
+    pub(crate) fn lose(from: u64, to: u64, percent: u64) -> Result<(), String> {
+        let some = format!("numgen random mod 100 < {percent}");
+        run(&format!("nft add rule bridge ddb cuts iifname v{from} oifname v{to} {some} counter drop")).map(|_| ())
+    }
+
+    /// Lets a node's link take in no more than so many kilobits a second in each direction: packets wait for up to
+    /// 300 ms, and those that would wait longer are lost.
+    pub(crate) fn narrow(id: u64, rate: u64) -> Result<(), String> {
+        for (tc, device) in ends(id) {
+            run(&format!("{tc} qdisc replace dev {device} root tbf rate {rate}kbit burst 3kb latency 300ms"))?;
+        }
+        Ok(())
+    }
+
+    /// Undoes `narrow`; how many packets had to wait.
+    pub(crate) fn widen(id: u64) -> Result<u64, String> {
+        let mut waited = 0;
+        for (tc, device) in ends(id) {
+            let told = run(&format!("{tc} -s qdisc show dev {device}"))?;
+            let words: Vec<&str> = told.split_whitespace().collect();
+            let counts =
+                words.windows(2).filter(|pair| pair[0] == "overlimits").filter_map(|pair| pair[1].parse::<u64>().ok());
+            waited += counts.sum::<u64>();
+            run(&format!("{tc} qdisc del dev {device} root"))?;
+        }
+        Ok(waited)
+    }
+
+    /// Lets nothing reach a node's disk, until `thaw`: who writes or syncs waits.
+    pub(crate) fn freeze(cluster: &Cluster, id: u64) -> Result<(), String> {
+        run(&format!("fsfreeze -f {}", cluster.data(id).display())).map(|_| ())
+    }
+
+    pub(crate) fn thaw(cluster: &Cluster, id: u64) -> Result<(), String> {
+        run(&format!("fsfreeze -u {}", cluster.data(id).display())).map(|_| ())
     }
 
     /// Removes all cuts; how many packets they stopped.
@@ -216,6 +267,16 @@ fn network(size: u64) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Both ends of a node's cable: how `tc` is called there, and the device.
+fn ends(id: u64) -> [(String, String); 2] {
+    [("tc".into(), format!("v{id}")), (format!("tc -n n{id}"), "eth0".into())]
+}
+
+/// Tries whether links can be narrowed.
+fn widen_all(size: u64) -> Result<(), String> {
+    (1..=size).try_for_each(|id| Sandbox::narrow(id, 1_000).and_then(|()| Sandbox::widen(id).map(|_| ())))
 }
 
 fn cuts() -> Result<(), String> {

@@ -23,12 +23,22 @@ pub(crate) struct Record {
     pub(crate) history: RefCell<Vec<Entry>>,
     pub(crate) shared: Rc<Shared>,
     pub(crate) stop: Cell<bool>,
+    /// How many of the other clients have not come to their end.
+    pub(crate) at_work: Cell<u64>,
+    /// What else was done, by kind.
+    pub(crate) extra: RefCell<BTreeMap<&'static str, u64>>,
     next: Cell<u64>,
 }
 
 impl Record {
     pub(crate) fn new(shared: Rc<Shared>) -> Rc<Record> {
-        Rc::new(Record { history: RefCell::default(), shared, stop: Cell::new(false), next: Cell::new(1) })
+        let (history, extra, at_work) = Default::default();
+        Rc::new(Record { history, extra, at_work, shared, stop: Cell::new(false), next: Cell::new(1) })
+    }
+
+    /// Counts what was done besides the operations of the history.
+    pub(crate) fn note(&self, what: &'static str) {
+        *self.extra.borrow_mut().entry(what).or_default() += 1;
     }
 
     /// A number that nothing else has.
@@ -176,6 +186,9 @@ impl Client {
     fn understand(&self, op: &Op, row: &str, status: u16, at: Option<u64>, body: &Value) -> Outcome {
         let code = body["error"]["code"].as_str().unwrap_or_default();
         let told = body["error"]["outcome"].as_str();
+        if status == 507 {
+            self.record.note("answers that a disk is full");
+        }
         match (op, status, code) {
             (Op::Search { .. }, 200, _) => {
                 let rows = body["rows"].as_array().into_iter().flatten();

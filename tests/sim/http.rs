@@ -34,9 +34,22 @@ impl Http {
         &mut self,
         node: u64,
         time: Duration,
-        (method, path): (&str, &str),
+        request: (&str, &str),
         headers: &[(&str, String)],
         body: Option<Value>,
+    ) -> Reply {
+        let body = body.map(|body| ("application/json", Bytes::from(body.to_string())));
+        self.send(node, time, request, headers, body).await
+    }
+
+    /// The same with a body of any kind.
+    pub(crate) async fn send(
+        &mut self,
+        node: u64,
+        time: Duration,
+        (method, path): (&str, &str),
+        headers: &[(&str, String)],
+        body: Option<(&str, Bytes)>,
     ) -> Reply {
         let kept = self.kept.take().filter(|(to, sender)| *to == node && !sender.is_closed());
         let mut sender = match kept {
@@ -50,10 +63,10 @@ impl Http {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        if body.is_some() {
-            request = request.header("content-type", "application/json");
+        if let Some((kind, _)) = body {
+            request = request.header("content-type", kind);
         }
-        let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+        let body = body.map_or_else(Bytes::new, |(_, body)| body);
         let request = request.body(Full::new(body)).unwrap();
         let exchange = async {
             let response = sender.send_request(request).await.ok()?;

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::check::{Op, Outcome};
 use crate::client::{Client, Record, TABLE, rows};
+use crate::extra::Extra;
 use crate::http::{Http, Reply};
 
 /// Within which time after the healing the cluster must serve again.
@@ -34,7 +35,7 @@ pub(crate) async fn prepare(record: Rc<Record>) -> turmoil::Result {
 }
 
 /// Requires what must hold.
-pub(crate) async fn judge(seed: u64, record: Rc<Record>) -> turmoil::Result {
+pub(crate) async fn judge(seed: u64, record: Rc<Record>, extra: Extra) -> turmoil::Result {
     let mut client = Client::new(1_000, seed, record.clone());
     let healed = Instant::now();
     for node in record.shared.ids() {
@@ -56,12 +57,18 @@ pub(crate) async fn judge(seed: u64, record: Rc<Record>) -> turmoil::Result {
     }
     for node in record.shared.ids() {
         for row in rows() {
-            let outcome = client.perform(node, row, Op::Read).await;
-            if !matches!(outcome, Outcome::Saw { .. }) {
-                record.shared.problem(format!("node {node} does not read after the healing: {outcome:?}"));
+            while !matches!(client.perform(node, row.clone(), Op::Read).await, Outcome::Saw { .. }) {
+                if healed.elapsed() > SERVES_AGAIN {
+                    record.shared.problem(format!("node {node} served no read within {SERVES_AGAIN:?} of the healing"));
+                    return Ok(());
+                }
             }
         }
     }
+    while record.at_work.get() > 0 {
+        sleep(Duration::from_millis(20)).await;
+    }
+    extra.judge(seed, &record).await;
     if let Some(unequal) = compare(healed).await {
         record.shared.problem(unequal);
     }

@@ -21,6 +21,8 @@ thread_local! {
 pub(crate) struct Said {
     pub(crate) led: Arc<AtomicU64>,
     pub(crate) installed: Arc<AtomicU64>,
+    /// How often a log that met a disk without room has gone on by itself.
+    pub(crate) resumed: Arc<AtomicU64>,
     /// Who began to lead last; 0: nobody.
     pub(crate) leader: Arc<AtomicU64>,
     /// Who granted a vote last, and to whom, until somebody takes it.
@@ -71,6 +73,8 @@ impl<S: Subscriber> Layer<S> for Listening {
             self.said.leader.store(self.said.running.load(Ordering::Relaxed), Ordering::Relaxed);
         } else if text.starts_with("installed a snapshot") {
             self.said.installed.fetch_add(1, Ordering::Relaxed);
+        } else if text.starts_with("the log has room again") {
+            self.said.resumed.fetch_add(1, Ordering::Relaxed);
         } else if text.starts_with("handle vote request result") && text.ends_with("result: Ok(())") {
             let granted = number_after(&text, "-N").map(|to| (self.said.running.load(Ordering::Relaxed), to));
             *self.said.granted.lock().unwrap() = granted;

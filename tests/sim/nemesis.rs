@@ -152,19 +152,8 @@ impl Nemesis {
                     node.disk.fail_after(operations, ErrorKind::Other);
                 });
             }
-            46..52 if self.full_until.is_none() => {
-                self.count("disk full");
-                let until = now + self.millis(300..2_500);
-                self.full_until = Some((node, until));
-                // Less room than writes are taken with, and enough for what is under way.
-                let slack = self.dice.random_range(40 << 20..60 << 20);
-                self.shared.with(node, |node| {
-                    node.disk.set_capacity(Some(LARGE));
-                    let used = LARGE - node.disk.room().unwrap();
-                    node.disk.set_capacity(Some(used + slack));
-                });
-            }
-            52..60 => {
+            46..53 if self.full_until.is_none() => self.fill(now, node),
+            53..60 => {
                 self.count("clock moved");
                 let offset = self.dice.random_range(-300_000..300_000);
                 self.shared.with(node, |node| node.clock.store(offset, Ordering::Relaxed));
@@ -180,6 +169,24 @@ impl Nemesis {
             _ if self.cut_until.is_some() => self.mend(sim),
             _ => self.cut(sim, now, node),
         }
+    }
+
+    /// Takes a disk's room: less than writes are taken with is left, and enough for what is under way; or nothing.
+    fn fill(&mut self, now: Duration, node: u64) {
+        let until = now + self.millis(300..2_500);
+        self.full_until = Some((node, until));
+        let slack = if self.dice.random_bool(0.4) {
+            self.count("disk full");
+            self.dice.random_range(40 << 20..60 << 20)
+        } else {
+            self.count("no room at all");
+            self.dice.random_range(0..6 << 10)
+        };
+        self.shared.with(node, |node| {
+            node.disk.set_capacity(Some(LARGE));
+            let used = LARGE - node.disk.room().unwrap();
+            node.disk.set_capacity(Some(used + slack));
+        });
     }
 
     /// Breaks links.
@@ -368,6 +375,9 @@ impl Nemesis {
 
     fn start(&mut self, sim: &mut Sim<'_>, id: u64) {
         self.down.remove(&id);
+        // One that starts on a full disk may say so and end.
+        let full = self.full_until.is_some_and(|(node, _)| node == id);
+        self.shared.with(id, |node| node.may_stop |= full);
         sim.bounce(name(id));
     }
 
@@ -384,7 +394,11 @@ impl Nemesis {
             if self.shared.with(id, |node| node.may_stop || node.stopped) {
                 self.lose_power(sim, now, id);
             }
-            self.shared.with(id, |node| (node.may_stop, node.stopped) = (false, false));
+            self.shared.with(id, |node| {
+                // One that is down lost its power before; its disk was to fail once it is up.
+                node.disk.heal();
+                (node.may_stop, node.stopped) = (false, false);
+            });
         }
         let down: Vec<u64> = self.down.keys().copied().collect();
         down.into_iter().for_each(|id| self.start(sim, id));

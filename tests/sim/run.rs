@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::check;
 use crate::client::{Client, Record};
+use crate::extra::{Extra, NAMES};
 use crate::judge::{judge, prepare};
 use crate::log::{Said, listening, panics, watch_panics};
 use crate::nemesis::{Faults, Nemesis};
@@ -25,7 +26,7 @@ const CLIENTS: u64 = 4;
 
 /// The clients' names on the network.
 pub(crate) fn clients() -> impl Iterator<Item = String> {
-    (1..=CLIENTS).map(|id| format!("c{id}"))
+    (1..=CLIENTS).map(|id| format!("c{id}")).chain(NAMES.map(String::from))
 }
 
 /// How long a simulation lasts.
@@ -61,7 +62,11 @@ pub(crate) struct Counts {
     pub(crate) leaders: u64,
     pub(crate) installed: u64,
     pub(crate) disks_failed: u64,
+    /// How often a log had no room, and has gone on since.
+    pub(crate) no_room: u64,
     pub(crate) simulated_secs: u64,
+    /// What clients did and met besides.
+    pub(crate) extra: Faults,
     pub(crate) faults: Faults,
 }
 
@@ -74,13 +79,16 @@ impl Counts {
         self.leaders += other.leaders;
         self.installed += other.installed;
         self.disks_failed += other.disks_failed;
+        self.no_room += other.no_room;
         self.simulated_secs += other.simulated_secs;
+        other.extra.iter().for_each(|(what, times)| *self.extra.entry(what).or_default() += times);
         other.faults.iter().for_each(|(fault, times)| *self.faults.entry(fault).or_default() += times);
     }
 
     /// What did not happen, though it must for the rest to mean something.
     pub(crate) fn missing(&self) -> Vec<&'static str> {
         let fault = |name| self.faults.get(name).copied().unwrap_or(0) > 0;
+        let extra = |name| self.extra.get(name).copied().unwrap_or(0) > 0;
         let facts = [
             ("acknowledged writes", self.acknowledged > 100),
             ("failed conditions", self.refused > 0),
@@ -95,6 +103,14 @@ impl Counts {
             ("slow disks", fault("slow disk")),
             ("nodes that lost their disk", fault("id used twice")),
             ("voters that lost power", fault("power lost after a vote")),
+            // Not each disk without room is written to before its node no longer takes anything.
+            ("logs without room", self.no_room > 0 || self.faults.get("no room at all").copied().unwrap_or(0) < 20),
+            ("answers that a disk is full", extra("answers that a disk is full")),
+            ("transactions", extra("transactions")),
+            ("imports", extra("imports")),
+            ("changes of tables", extra("changes of tables")),
+            ("values that were not unique", extra("values that were not unique")),
+            ("looks at a unique index", extra("looks at a unique index")),
         ];
         facts.iter().filter(|(_, shown)| !shown).map(|(name, _)| *name).collect()
     }
@@ -122,20 +138,22 @@ pub(crate) fn run(seed: u64, length: Length) -> Outcome {
 fn simulate(seed: u64, length: Length, said: &Said) -> Outcome {
     let shared = Shared::new(if seed.is_multiple_of(4) { 5 } else { 3 }, length.lying);
     let record = Record::new(shared.clone());
+    let extra = Extra::of(seed);
     let mut nemesis = Nemesis::new(seed, shared.clone(), said.clone());
     let mut sim = build(seed, &shared);
     let begun = act(&mut sim, &shared, "the beginning", prepare(record.clone()));
     if begun {
         let until = sim.elapsed() + length.faults;
-        for (id, name) in (1..).zip(clients()) {
-            sim.client(name, Client::new(id, seed, record.clone()).work());
+        for id in 1..=CLIENTS {
+            sim.client(format!("c{id}"), Client::new(id, seed, record.clone()).work());
         }
+        extra.start(&mut sim, seed, &record);
         while sim.elapsed() < until && step(&mut sim, &shared) {
             nemesis.step(&mut sim);
         }
         nemesis.heal(&mut sim);
         record.stop.set(true);
-        act(&mut sim, &shared, "the end", judge(seed, record.clone()));
+        act(&mut sim, &shared, "the end", judge(seed, record.clone(), extra));
     }
     let simulated_secs = sim.elapsed().as_secs();
     drop(sim);
@@ -155,7 +173,9 @@ fn simulate(seed: u64, length: Length, said: &Said) -> Outcome {
         leaders: said.led.load(Ordering::Relaxed),
         installed: said.installed.load(Ordering::Relaxed),
         disks_failed: *shared.failed.borrow(),
+        no_room: said.resumed.load(Ordering::Relaxed),
         simulated_secs,
+        extra: record.extra.take(),
         faults: nemesis.faults,
     };
     let mut lines = Vec::new();

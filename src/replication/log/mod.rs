@@ -8,8 +8,8 @@
 //! Deliberately missing: what entries mean, and any change of a byte that was synced.
 
 mod format;
-#[cfg(test)]
-mod fuzz;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzz;
 mod recover;
 mod state;
 mod store;

@@ -58,6 +58,21 @@ enum Effect {
     Purge(u64),
 }
 
+/// A batch, and whom to tell.
+struct Work {
+    jobs: Vec<Job>,
+    batch: Batch,
+    effects: Vec<Effect>,
+    started: Instant,
+}
+
+/// What came of trying to write a batch.
+enum Attempt {
+    Done(io::Result<()>),
+    /// It can be tried again.
+    NoRoom(io::Error),
+}
+
 struct Writer {
     shared: Arc<Shared>,
     tail: Tail,
@@ -116,7 +131,7 @@ impl Writer {
             rounds = if committed.is_some() { rounds + 1 } else { 0 };
             let jobs = self.gather(first, &mut committed);
             if !jobs.is_empty() || rounds > MARK_ROUNDS {
-                self.settle(jobs, committed.take());
+                self.settle_simulated(jobs, committed.take()).await;
             }
         }
     }
@@ -141,44 +156,39 @@ impl Writer {
         jobs
     }
 
-    /// Writes the jobs as one batch and tells each what became of it.
-    fn settle(&mut self, mut jobs: Vec<Job>, committed: Option<Vec<u8>>) {
-        let started = Instant::now();
-        let result = self.commit(&mut jobs, committed);
-        metrics::histogram!("ddb_fsync_seconds").record(started.elapsed().as_secs_f64());
-        self.shared.pace.note(started.elapsed());
-        if let Err(e) = &result {
-            tracing::error!("the log cannot be written, this node stops taking part: {e}");
-        }
-        let outcome = || result.as_ref().map(|_| ()).map_err(|e| io::Error::new(e.kind(), e.to_string()));
-        let mut purged = false;
-        for job in jobs {
-            match job {
-                Job::Append { callback, bytes, .. } => {
-                    self.shared.unsynced.fetch_sub(bytes, Ordering::Relaxed);
-                    callback.io_completed(outcome());
+    /// Writes the jobs as one batch, as soon as there is room, and tells each what became of it.
+    fn settle(&mut self, jobs: Vec<Job>, committed: Option<Vec<u8>>) {
+        let mut work = self.prepare(jobs, committed);
+        loop {
+            match self.attempt(&mut work) {
+                Attempt::Done(result) => return self.report(work, &result),
+                Attempt::NoRoom(e) if !self.pause() => {
+                    // What comes later must not stand where this should.
+                    self.failed = Some(e.to_string());
+                    return self.report(work, &Err(e));
                 }
-                // Whoever asked may have gone.
-                Job::Vote { done, .. } | Job::Truncate { done, .. } => drop(done.send(outcome())),
-                Job::Purge { done, .. } => {
-                    purged = result.is_ok();
-                    drop(done.send(outcome()));
-                }
-                Job::Committed(_) => {}
+                Attempt::NoRoom(_) => {}
             }
-        }
-        if result.is_ok() {
-            self.shared.trim();
-        }
-        if purged {
-            self.remove_segments();
         }
     }
 
-    fn commit(&mut self, jobs: &mut [Job], committed: Option<Vec<u8>>) -> io::Result<()> {
+    /// The same as a task of a simulation; jobs that come meanwhile stay in the queue.
+    async fn settle_simulated(&mut self, jobs: Vec<Job>, committed: Option<Vec<u8>>) {
+        let mut work = self.prepare(jobs, committed);
+        loop {
+            match self.attempt(&mut work) {
+                Attempt::Done(result) => return self.report(work, &result),
+                Attempt::NoRoom(_) => tokio::time::sleep(RETRY).await,
+            }
+        }
+    }
+
+    /// Makes one batch of the jobs.
+    fn prepare(&mut self, mut jobs: Vec<Job>, committed: Option<Vec<u8>>) -> Work {
+        let started = Instant::now();
         let (mut batch, mut effects) = (Batch::new(), Vec::new());
         let group = self.shared.group;
-        for job in jobs {
+        for job in &mut jobs {
             match job {
                 Job::Append { entries, .. } => {
                     for (index, sealed) in std::mem::take(entries) {
@@ -201,37 +211,67 @@ impl Writer {
         if let Some(mut sealed) = committed {
             effects.push(mark(&mut batch, group, Kind::Committed, &mut sealed));
         }
-        if batch.is_empty() {
-            return Ok(());
-        }
-        if let Some(why) = &self.failed {
-            return Err(io_error(format!("the log has failed before: {why}")));
-        }
-        let at = self.write(&mut batch).inspect_err(|e| self.failed = Some(e.to_string()))?;
-        self.note(effects, at, batch.mask());
-        Ok(())
+        Work { jobs, batch, effects, started }
     }
 
-    /// Writes the batch, as soon as there is room.
-    fn write(&mut self, batch: &mut Batch) -> io::Result<u64> {
-        loop {
-            match self.tail.append(batch, self.shared.group, &self.marks) {
-                Ok(at) => {
-                    if self.shared.full.swap(false, Ordering::Relaxed) {
-                        tracing::info!("the log has room again: writes resume");
-                    }
-                    return Ok(at);
+    /// Tries to put the batch on disk.
+    fn attempt(&mut self, work: &mut Work) -> Attempt {
+        if work.batch.is_empty() {
+            return Attempt::Done(Ok(()));
+        }
+        if let Some(why) = &self.failed {
+            return Attempt::Done(Err(io_error(format!("the log has failed before: {why}"))));
+        }
+        match self.tail.append(&mut work.batch, self.shared.group, &self.marks) {
+            Ok(at) => {
+                if self.shared.full.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the log has room again: writes resume");
                 }
-                Err(Trouble::Fatal(e)) => return Err(e),
-                Err(Trouble::Full(e)) => {
-                    if !self.shared.full.swap(true, Ordering::Relaxed) {
-                        tracing::error!("the disk has no room for the log, writes wait: {e}");
-                    }
-                    if !self.pause() {
-                        return Err(e);
-                    }
-                }
+                self.note(std::mem::take(&mut work.effects), at, work.batch.mask());
+                Attempt::Done(Ok(()))
             }
+            Err(Trouble::Fatal(e)) => {
+                self.failed = Some(e.to_string());
+                Attempt::Done(Err(e))
+            }
+            Err(Trouble::Full(e)) => {
+                if !self.shared.full.swap(true, Ordering::Relaxed) {
+                    tracing::error!("the disk has no room for the log, writes wait: {e}");
+                }
+                Attempt::NoRoom(e)
+            }
+        }
+    }
+
+    /// Tells each job what became of it.
+    fn report(&mut self, work: Work, result: &io::Result<()>) {
+        metrics::histogram!("ddb_fsync_seconds").record(work.started.elapsed().as_secs_f64());
+        self.shared.pace.note(work.started.elapsed());
+        if let Err(e) = result {
+            tracing::error!("the log cannot be written, this node stops taking part: {e}");
+        }
+        let outcome = || result.as_ref().map(|_| ()).map_err(|e| io::Error::new(e.kind(), e.to_string()));
+        let mut purged = false;
+        for job in work.jobs {
+            match job {
+                Job::Append { callback, bytes, .. } => {
+                    self.shared.unsynced.fetch_sub(bytes, Ordering::Relaxed);
+                    callback.io_completed(outcome());
+                }
+                // Whoever asked may have gone.
+                Job::Vote { done, .. } | Job::Truncate { done, .. } => drop(done.send(outcome())),
+                Job::Purge { done, .. } => {
+                    purged = result.is_ok();
+                    drop(done.send(outcome()));
+                }
+                Job::Committed(_) => {}
+            }
+        }
+        if result.is_ok() {
+            self.shared.trim();
+        }
+        if purged {
+            self.remove_segments();
         }
     }
 

@@ -6,7 +6,6 @@ mod copy;
 mod crash;
 mod damage;
 mod files;
-mod fuzz;
 mod goldens;
 mod indexes;
 mod limits;
