@@ -150,3 +150,63 @@ fn answer(outcome: Result<Answers, Refusal>, count: usize, replies: Vec<(usize, 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A batcher whose batches are told with their sizes, and end when they are told to.
+    fn batcher() -> (Batcher, mpsc::UnboundedReceiver<(usize, oneshot::Sender<()>)>) {
+        let (began, batches) = mpsc::unbounded_channel();
+        let deliver = move |_, count| {
+            let (end, ended) = oneshot::channel();
+            began.send((count, end)).unwrap();
+            async move {
+                let _ = ended.await;
+                Err(Refusal::Unknown("of no matter".into()))
+            }
+        };
+        (Batcher::start(deliver), batches)
+    }
+
+    /// Submits so many items, each by itself.
+    fn submit(batcher: &Batcher, items: usize) {
+        for _ in 0..items {
+            let batcher = batcher.clone();
+            tokio::spawn(async move { batcher.submit(Bytes::from_static(b"item"), 1).await });
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_while_a_batch_is_under_way_makes_the_next_one() {
+        let (batcher, mut batches) = batcher();
+        submit(&batcher, 1);
+        let (count, end) = batches.recv().await.unwrap();
+        assert_eq!(count, 1);
+        submit(&batcher, 10);
+        let began = Instant::now();
+        yield_now().await;
+        end.send(()).unwrap();
+        assert_eq!(batches.recv().await.map(|(count, _)| count), Some(10));
+        assert_eq!(began.elapsed(), Duration::ZERO, "nobody waited longer than for the batch before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_takes_long_holds_up_the_next_ones_only_so_far() {
+        let (batcher, mut batches) = batcher();
+        let mut under_way = Vec::new();
+        let began = Instant::now();
+        for _ in 0..IN_FLIGHT {
+            submit(&batcher, 1);
+            under_way.push(batches.recv().await.unwrap());
+        }
+        assert!(began.elapsed() >= PATIENCE * (IN_FLIGHT as u32 - 1), "{:?}", began.elapsed());
+        // All places are taken: more of them only gather.
+        submit(&batcher, 3);
+        assert!(timeout(PATIENCE * 20, batches.recv()).await.is_err());
+        under_way.swap_remove(0).1.send(()).unwrap();
+        assert_eq!(batches.recv().await.map(|(count, _)| count), Some(3));
+    }
+}

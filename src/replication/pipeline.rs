@@ -64,3 +64,67 @@ where
         Some((request, (input, hurry)))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use openraft::EntryPayload;
+    use openraft::entry::RaftEntry as _;
+    use tokio::sync::mpsc;
+    use tokio::time::Instant;
+
+    use super::super::types::{Entry, LogId, Vote};
+    use super::*;
+
+    /// News of a commit at `commit`, with so many entries.
+    fn request(commit: u64, entries: u64) -> Append {
+        let entry = |index| Entry::new(LogId::new_term_index(1, index), EntryPayload::Blank);
+        Append {
+            vote: Vote::new_committed(1, 1),
+            prev_log_id: None,
+            entries: (0..entries).map(entry).collect(),
+            leader_commit: Some(LogId::new_term_index(1, commit)),
+        }
+    }
+
+    fn told(request: &Append) -> (u64, usize) {
+        (request.leader_commit.map_or(0, |id| id.index), request.entries.len())
+    }
+
+    /// A stream into which requests are put by hand, and what comes out of it.
+    fn line() -> (mpsc::UnboundedSender<Append>, Arc<Notify>, impl Stream<Item = Append> + Unpin) {
+        let (put, mut taken) = mpsc::unbounded_channel();
+        let hurry = Arc::new(Notify::new());
+        let input = stream::poll_fn(move |cx| taken.poll_recv(cx));
+        (put, hurry.clone(), Box::pin(with_news(input, hurry)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn news_travels_with_the_entries_that_follow_at_once() {
+        let (put, _hurry, mut out) = line();
+        for request in [request(1, 2), request(2, 0), request(3, 1), request(4, 0), request(5, 0)] {
+            put.send(request).unwrap();
+        }
+        drop(put);
+        let got: Vec<_> = out.by_ref().map(|request| told(&request)).collect().await;
+        assert_eq!(got, [(1, 2), (3, 1), (5, 0)], "no entry and no commit is lost");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn news_that_nothing_follows_goes_alone_after_a_moment() {
+        let (put, _hurry, mut out) = line();
+        put.send(request(7, 0)).unwrap();
+        let began = Instant::now();
+        assert_eq!(out.next().await.map(|request| told(&request)), Some((7, 0)));
+        assert!(began.elapsed() >= NEWS_WAIT && began.elapsed() < NEWS_WAIT * 3, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn news_that_somebody_waits_for_goes_at_once() {
+        let (put, hurry, mut out) = line();
+        put.send(request(7, 0)).unwrap();
+        hurry.notify_one();
+        let began = Instant::now();
+        assert_eq!(out.next().await.map(|request| told(&request)), Some((7, 0)));
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+}

@@ -133,7 +133,7 @@ async fn the_first_versions_requests_get_their_answers() {
     let server = Server::with_students(1).await;
     let update = json!({"table_name": "students", "row_id": "1", "data": {}, "text": {"grade": "A"}}).to_string();
     let answer = server.send("POST", "/update", &[("content-type", "application/json")], &update).await;
-    assert_eq!((answer.status, answer.json()), (200, json!({"table": "students", "row_id": "1", "revision": 3})));
+    assert_eq!((answer.status, answer.json()), (200, json!({"table": "students", "row_id": 1, "revision": 3})));
     assert_eq!((answer.headers["ddb-node"].as_str(), answer.headers["ddb-revision"].as_str()), ("1", "3"));
     let answer = server.get("/search?table=students&column=name&value=Ahmed").await;
     let row = json!({"row_id": 1, "data": {"id": 1, "name": "Ahmed", "grade": "A"}, "revision": 3});

@@ -16,8 +16,8 @@ use crate::protocol::{CreatedTable, IndexInfo};
 pub(crate) const EXAMPLES: &str = "\
 An index finds rows by columns other than the row id: by equality, in, ranges,
 prefixes, and in order, rising or falling. A compound one serves filters on its
-first columns too. It is built while writes go on. A table has at most 32 indexes
-of 8 columns, and an indexed value 512 bytes; json is not indexed.
+first columns too. It is built while writes go on. A table has at most 32
+indexes of 8 columns, and an indexed value 512 bytes; json is not indexed.
 
 Examples:
   ddb table index students add name
