@@ -1,8 +1,9 @@
 //! Seeded simulation: whole nodes on a simulated network and simulated disks, in one thread, under faults.
 //!
 //! `world.rs` brings nodes and their disks, `http.rs` and `client.rs` the clients that record a history,
-//! `extra.rs` what some of them do besides (`money.rs`, `imports.rs`, `tables.rs`), `nemesis.rs` the faults, `judge.rs` what must hold once all is healed, `run.rs` one seed from
-//! beginning to end, `mutants.rs` the promises broken on purpose. One seed gives one history, on any machine: all chances are its own.
+//! `extra.rs` what two more do (`asker.rs`, `money.rs`, `imports.rs`, `tables.rs`), `nemesis.rs` the faults,
+//! `judge.rs` what must hold once all is healed, `run.rs` one seed from beginning to end, `mutants.rs` the promises
+//! broken on purpose. One seed gives one history, on any machine: all chances are its own.
 //!
 //! `make sim` runs as many seeds as are asked for; SEED=… runs one, SIM_LOG=debug shows its nodes' logs.
 
