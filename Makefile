@@ -48,10 +48,9 @@ demo:
 # Real nodes under kills, cuts, full disks and power loss; as root also in namespaces: make chaos SEED=7 SECS=60
 # DDB_BINARY=path tries another build, DDB_CHAOS_ONLY=power_loss,freeze some faults only, DDB_CHAOS_NODES=5 more nodes.
 SEED ?= 1
-SECS ?= 30
 
 chaos:
-	DDB_CHAOS_SEED=$(SEED) DDB_CHAOS_SECS=$(SECS) $(CARGO) test --locked --test chaos -- --ignored --nocapture
+	DDB_CHAOS_SEED=$(SEED) DDB_CHAOS_SECS=$(or $(SECS),30) $(CARGO) test --locked --test chaos -- --ignored --nocapture
 
 # Judges the history of a chaos run again: make check HISTORY=file
 check:
@@ -80,7 +79,7 @@ fuzz:
 # The same rules, searched by coverage with libFuzzer for SECS seconds each (fuzz/); needs a C++ compiler.
 # TARGETS="bodies words" tries some only.
 fuzz-coverage:
-	fuzz/run $(SECS) $(TARGETS)
+	fuzz/run $(or $(SECS),30) $(TARGETS)
 
 # The HTTP API of a real cluster, tried with what /openapi.json allows and forbids; needs pip.
 FUZZ_SECONDS ?= 120

@@ -6,6 +6,7 @@
 //! closed, so that one to a peer that restarted cannot starve those who wait behind it.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,9 @@ use super::wire::{FrameReader, Request, Response, encode};
 
 /// How many encoded bytes are gathered for one write.
 const WRITE_BYTES: usize = 256 << 10;
+
+/// How often something else is asked while a long call waits.
+const BEAT: Duration = Duration::from_millis(500);
 
 /// Why a call got no answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -147,6 +151,32 @@ impl Link {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(_)) => Err(CallError::Lost(closed())),
             Err(_) => Err(CallError::Lost(format!("node {} did not answer in time", self.peer))),
+        }
+    }
+
+    /// `call` for a request that may take long: now and then it asks something else beside it. If that is not
+    /// answered either, the peer or the connection is gone, and the connection counts as stale.
+    pub(crate) async fn call_watched(&self, request: &Request, deadline: Instant) -> Result<Response, CallError> {
+        let mut call = pin!(self.call(request, deadline));
+        let mut beat = tokio::time::interval_at(Instant::now() + BEAT, BEAT);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut call => return answer,
+                _ = beat.tick() => self.nudge(),
+            }
+        }
+    }
+
+    /// Sends a question whose answer nobody waits for, if there is a connection.
+    fn nudge(&self) {
+        // Whoever holds the slot dials, and so hears of the peer.
+        let Ok(slot) = self.live.try_lock() else { return };
+        let Some(connection) = slot.connection.as_ref().filter(|c| c.shared.is_open()) else { return };
+        let id = connection.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        if let Ok(frame) = encode(id, &Request::Status) {
+            // Where it has closed meanwhile, the call ends by itself.
+            let _ = connection.frames.send(frame);
         }
     }
 

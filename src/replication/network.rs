@@ -29,6 +29,8 @@ use crate::world::work;
 
 /// How long installing a received snapshot may take.
 const INSTALL_TIME: Duration = Duration::from_secs(120);
+/// How long a peer that gets a snapshot may be silent, whatever it does with it, before that begins anew.
+const STALLED: Duration = Duration::from_secs(2);
 /// How long one chunk of a snapshot may take.
 const CHUNK_TIME: Duration = Duration::from_secs(10);
 
@@ -188,7 +190,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             return Err(StreamingError::Network(NetworkError::new(&error)));
         };
         // A connection of its own: heartbeats do not wait behind chunks.
-        let link = self.link.separate(INSTALL_TIME);
+        let link = self.link.separate(STALLED);
         tracing::info!("sending {} a snapshot at revision {}", link.address(), view.revision());
         tokio::select! {
             biased;
@@ -219,7 +221,7 @@ async fn send_snapshot(
         other => Err(odd(&other)),
     };
     let soon = || Instant::now() + CHUNK_TIME;
-    expect_received(link.call(&Request::SnapshotBegin(vote), soon()).await.map_err(rpc_error)?)?;
+    expect_received(link.call_watched(&Request::SnapshotBegin(vote), soon()).await.map_err(rpc_error)?)?;
     let failed = |e: &(dyn std::error::Error + 'static)| RPCError::Network(NetworkError::new(&AnyError::error(e)));
     let read = |mut chunks: Export| work(move || (chunks.next(), chunks));
     let mut reading = read(view.export());
@@ -228,9 +230,9 @@ async fn send_snapshot(
         reading = read(chunks);
         let chunk = chunk.map_err(|e| failed(&e))?;
         let request = Request::SnapshotChunk(chunk.into());
-        expect_received(link.call(&request, soon()).await.map_err(rpc_error)?)?;
+        expect_received(link.call_watched(&request, soon()).await.map_err(rpc_error)?)?;
     }
-    match link.call(&Request::SnapshotEnd, Instant::now() + INSTALL_TIME).await.map_err(rpc_error)? {
+    match link.call_watched(&Request::SnapshotEnd, Instant::now() + INSTALL_TIME).await.map_err(rpc_error)? {
         Response::Installed(vote) => Ok(SnapshotResponse::new(vote)),
         other => Err(odd(&other)),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 
 use super::applier::received_snapshot;
 use super::batcher::Batcher;
@@ -40,12 +40,16 @@ async fn read_requests<R: AsyncRead + Unpin>(
     answers: mpsc::UnboundedSender<Bytes>,
 ) -> std::io::Result<()> {
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
-    let mut incoming: Option<Incoming> = None;
+    let incoming: Arc<Mutex<Option<Incoming>>> = Arc::default();
     while let Some((id, request)) = frames.next::<Request>().await? {
         if matches!(request, Request::SnapshotBegin(_) | Request::SnapshotChunk(_) | Request::SnapshotEnd) {
-            // In order, one at a time: the sender waits for each answer.
-            let response = receive_snapshot(core, &mut incoming, request).await;
-            send(&answers, id, &response.unwrap_or_else(Response::Fault));
+            // In order, one at a time: the sender waits for each answer. Meanwhile other requests are answered,
+            // which shows the sender that this node and the connection live.
+            let (core, incoming, answers) = (core.clone(), incoming.clone(), answers.clone());
+            tokio::spawn(async move {
+                let response = receive_snapshot(&core, &mut *incoming.lock().await, request).await;
+                send(&answers, id, &response.unwrap_or_else(Response::Fault));
+            });
             continue;
         }
         let Ok(slot) = slots.clone().acquire_owned().await else { return Ok(()) };
