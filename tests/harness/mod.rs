@@ -137,7 +137,7 @@ impl Cluster {
         let mut command = Command::new(words.next().expect("a program"));
         command.args(words).args(["serve", "--id", &id.to_string(), "--config"]).arg(self.config());
         command.env("DDB_LOG", self.log_level).stdin(Stdio::null()).stderr(log);
-        if id % 2 == 0 {
+        if id.is_multiple_of(2) {
             // Some of the nodes have several threads whatever the machine has.
             command.env("DDB_THREADS", "4");
         }
