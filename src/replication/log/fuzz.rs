@@ -152,12 +152,25 @@ mod tests {
     #[test]
     fn a_log_of_any_records_is_opened_to_the_same_state_each_time_or_refused() {
         altered(&records(), log);
-        let whole = |bytes: &Vec<u8>| {
-            let disk = SimDisk::new();
-            disk.open_or_create("00000001.seg").unwrap().write_at(0, &written(bytes)).unwrap();
-            recover::open(std::sync::Arc::new(disk), 0, Sizes { segment: 1 << 20, chunk: CHUNK }).is_ok()
-        };
-        assert!(records().iter().all(whole), "the seeds are logs");
+        assert!(records().iter().all(|bytes| opens(bytes)), "the seeds are logs");
+    }
+
+    fn opens(bytes: &[u8]) -> bool {
+        let disk = SimDisk::new();
+        disk.open_or_create("00000001.seg").unwrap().write_at(0, &written(bytes)).unwrap();
+        recover::open(std::sync::Arc::new(disk), 0, Sizes { segment: 1 << 20, chunk: CHUNK }).is_ok()
+    }
+
+    #[test]
+    fn a_mark_at_an_index_that_nothing_can_follow_is_refused() {
+        for (index, opened) in [(7, true), (u64::MAX, false)] {
+            let body = seal(&LogId::new_term_index(1, index)).unwrap()[4..].to_vec();
+            for kind in [Kind::Purged, Kind::Committed] {
+                let place = KINDS.iter().position(|other| *other == kind).unwrap() as u8;
+                let bytes = [&[place][..], &(body.len() as u16).to_le_bytes(), &body].concat();
+                assert_eq!(opens(&bytes), opened, "{kind:?} {index}");
+            }
+        }
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl Reader {
         let kind = [Kind::Entry, Kind::Vote, Kind::Committed, Kind::Purged, Kind::Truncate];
         match kind.into_iter().find(|kind| *kind as u8 == record.kind) {
             Some(Kind::Entry) => {
-                let index = number().ok_or_else(|| io_error("an entry without an index"))?;
+                let index = followed(number().ok_or_else(|| io_error("an entry without an index"))?)?;
                 let entry: Entry = unseal(&record.body[8..], &format!("entry {index}"))?;
                 let expected = self.places.next().unwrap_or(index);
                 if index != expected || entry.log_id.index != index {
@@ -174,11 +174,15 @@ impl Reader {
     fn mark(&mut self, kind: Kind, sealed: &[u8]) -> io::Result<()> {
         match kind {
             Kind::Vote => self.state.vote = Some(unseal::<Vote>(sealed, "the vote")?),
-            Kind::Committed => self.state.committed = Some(unseal::<LogId>(sealed, "the committed mark")?),
+            Kind::Committed => {
+                let upto: LogId = unseal(sealed, "the committed mark")?;
+                followed(upto.index)?;
+                self.state.committed = Some(upto);
+            }
             _ => {
                 let upto: LogId = unseal(sealed, "the purge mark")?;
+                self.places.purge(followed(upto.index)?);
                 self.state.purged = Some(upto);
-                self.places.purge(upto.index);
             }
         }
         self.marks.set(kind, sealed.to_vec());
@@ -203,4 +207,9 @@ impl Reader {
         };
         Ok(Recovered { state: self.state, places: self.places, marks: self.marks, tail })
     }
+}
+
+/// An index that another one may follow: no log is so long, and to go on from the last number of all would wrap.
+fn followed(index: u64) -> io::Result<u64> {
+    if index == u64::MAX { Err(io_error("an index out of all range")) } else { Ok(index) }
 }
