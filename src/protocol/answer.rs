@@ -1,5 +1,7 @@
 //! Owns the answers to writes and the descriptions of tables, both directions.
 
+use std::sync::Arc;
+
 use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
 
@@ -178,7 +180,7 @@ pub struct TableList {
 
 impl TableList {
     /// The list of `tables`, each with its number of rows, at `revision`.
-    pub fn new(tables: &[(Table, u64)], revision: u64) -> TableList {
+    pub fn new(tables: &[(Arc<Table>, u64)], revision: u64) -> TableList {
         let tables: Vec<_> = tables.iter().map(|(table, rows)| TableInfo::new(table, *rows)).collect();
         TableList { count: tables.len() as u64, tables, revision }
     }
@@ -218,7 +220,7 @@ mod tests {
     fn descriptions_of_tables_come_back() {
         let specs = [ColumnSpec::parse("id:int").unwrap(), ColumnSpec::parse("name").unwrap()];
         let table = Table::declare(1, "students", &specs, 3).unwrap();
-        let list = TableList::new(&[(table.clone(), 9)], 7);
+        let list = TableList::new(&[(Arc::new(table.clone()), 9)], 7);
         let body = serde_json::to_vec(&list).unwrap();
         let text = r#"{"tables":[{"name":"students","columns":[{"name":"id","type":"int"},{"name":"name","type":"any"}],"rows":9,"revision":3}],"count":1,"revision":7}"#;
         assert_eq!(String::from_utf8_lossy(&body), text);

@@ -51,9 +51,8 @@ impl Scene<'_> {
         if let Some(name) = said.strip_prefix("no such table: ") {
             // The store knows what was meant; a name that it has stands behind the name of a schema.
             return match self.view.table(name) {
-                Ok(Err(failure)) => failure.into(),
-                Ok(Ok(_)) => bad(&said, &place).into(),
-                Err(error) => error.into(),
+                Err(failure) => failure.into(),
+                Ok(_) => bad(&said, &place).into(),
             };
         }
         if let Some(name) = said.strip_prefix("no such column: ") {

@@ -152,7 +152,7 @@ pub(super) fn tables_of(tables: &[Spec], indexes: &[(&str, &[&str], bool)]) -> (
     }
     let view = store.view();
     for &(name, columns, rows) in tables {
-        let table = view.table(name).unwrap().unwrap();
+        let table = view.table(name).unwrap();
         let own = table.id_column().is_none().then_some("row_id").into_iter();
         let all: Vec<String> = own.chain(columns.iter().copied()).map(plain_column).collect();
         plain.execute_batch(&format!("CREATE TABLE {name}({}) WITHOUT ROWID", all.join(", "))).unwrap();
@@ -260,13 +260,13 @@ fn columns_have_their_names_and_types_and_rows_their_revision() {
     let wanted =
         ["id:int", "name:text", "ok:bool", "born:timestamp", "note:any", "doc:json", "score * 2:any", "_revision:int"];
     assert_eq!(columns, wanted);
-    let row = view.row(&view.table("students").unwrap().unwrap(), &key(&view, "students", "1")).unwrap().unwrap();
+    let row = view.row(&view.table("students").unwrap(), &key(&view, "students", "1")).unwrap().unwrap();
     assert_eq!(found.rows[0][7], Value::Int(row.revision as i64));
     assert_eq!(ask(&view, "SELECT * FROM teachers").unwrap().columns[0].name, "row_id");
 }
 
 fn key(view: &View, table: &str, id: &str) -> crate::model::RowKey {
-    crate::model::RowKey::new(&view.table(table).unwrap().unwrap(), id).unwrap()
+    crate::model::RowKey::new(&view.table(table).unwrap(), id).unwrap()
 }
 
 #[test]

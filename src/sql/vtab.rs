@@ -24,7 +24,7 @@ use crate::store::{StoreError, View};
 /// What a virtual table is made of.
 pub(super) struct Source {
     pub(super) view: View,
-    pub(super) table: Table,
+    pub(super) table: Arc<Table>,
     /// How many rows the table has.
     pub(super) rows: u64,
     /// Why SQL cannot name the table, if it cannot.

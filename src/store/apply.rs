@@ -139,16 +139,15 @@ impl Step<'_, '_> {
         let table = self.table(name)?;
         let key = RowKey::new(&table, row_id)?;
         let place = keys::row(table.id, &key);
-        let record = self.batch.get(&place)?;
-        let revision = record.as_deref().map(|record| row_revision(self.batch.file(), record)).transpose()?;
-        refusals::check_when(when, name, row_id, revision)?;
+        let file = self.batch.file();
         // A row that is replaced whole, and is in no index, need not be read.
         let unread = mode != PutMode::Update && table.indexes.is_empty();
-        let before = match record {
-            Some(_) if unread => Some(Vec::new()),
-            Some(record) => Some(decode::<RowRecord>(self.batch.file(), &record)?.values(&table)),
-            None => None,
-        };
+        let before = self.batch.look(&place, |record| {
+            let values = if unread { Vec::new() } else { decode::<RowRecord>(file, record)?.values(&table) };
+            Ok((row_revision(file, record)?, values))
+        })?;
+        refusals::check_when(when, name, row_id, before.as_ref().map(|(revision, _)| *revision))?;
+        let before = before.map(|(_, values)| values);
         let mut values = match (mode, &before) {
             (PutMode::Insert, Some(_)) => return Err(refusals::row_exists(name, row_id).into()),
             (PutMode::Update, None) => return Err(refusals::row_not_found(name, row_id, "written").into()),
@@ -215,7 +214,7 @@ impl Step<'_, '_> {
     }
 
     pub(super) fn row(&self, place: &[u8]) -> Result<Option<RowRecord>, StoreError> {
-        self.batch.get(place)?.map(|record| decode(self.batch.file(), &record)).transpose()
+        self.batch.look(place, |record| decode(self.batch.file(), record))
     }
 }
 

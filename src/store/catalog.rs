@@ -12,7 +12,7 @@ use super::StoreError;
 use super::keys;
 use super::overlay::Change;
 use super::records::{Counters, Marks, Tip, decode, encode};
-use super::snapshot::Snapshot;
+use super::snapshot::{Schemas, Snapshot};
 
 /// A table as the writer knows it.
 #[derive(Clone)]
@@ -27,6 +27,8 @@ pub(super) struct Entry {
 pub(super) struct Catalog {
     pub(super) counters: Counters,
     pub(super) tables: BTreeMap<String, Entry>,
+    /// Whether this batch changed a schema.
+    schemas_changed: bool,
     touched: Vec<String>,
     /// What to go back to, from the savepoint on.
     undo: Option<Undo>,
@@ -46,11 +48,11 @@ impl Catalog {
         let file = snapshot.file();
         let counters = snapshot.get(&keys::counters())?.map_or(Ok(Counters::default()), |own| decode(file, &own))?;
         let mut tables = BTreeMap::new();
-        for table in read_tables(snapshot)? {
+        for (name, table) in snapshot.schemas.iter() {
             let rows = read_count(snapshot, table.id)?;
-            tables.insert(table.name.clone(), Entry { table: Arc::new(table), rows, touched: false });
+            tables.insert(name.clone(), Entry { table: table.clone(), rows, touched: false });
         }
-        Ok(Catalog { counters, tables, touched: Vec::new(), undo: None })
+        Ok(Catalog { counters, tables, schemas_changed: false, touched: Vec::new(), undo: None })
     }
 
     /// Begins to note what changes, until `keep` or `roll_back`.
@@ -87,12 +89,14 @@ impl Catalog {
     /// Adds a table without rows.
     pub(super) fn add_table(&mut self, table: Arc<Table>) {
         self.note(&table.name);
+        self.schemas_changed = true;
         self.tables.insert(table.name.clone(), Entry { table, rows: 0, touched: false });
     }
 
     /// Gives a table another schema.
     pub(super) fn set_table(&mut self, table: Arc<Table>) {
         self.note(&table.name);
+        self.schemas_changed = true;
         if let Some(entry) = self.tables.get_mut(&table.name) {
             entry.table = table;
         }
@@ -101,6 +105,7 @@ impl Catalog {
     /// Forgets a table.
     pub(super) fn remove_table(&mut self, name: &str) {
         self.note(name);
+        self.schemas_changed = true;
         self.tables.remove(name);
     }
 
@@ -116,7 +121,7 @@ impl Catalog {
     }
 
     /// Puts counts, counters and marks into the batch; answers what becomes known with it.
-    pub(super) fn finish(&mut self, batch: &mut Batch<'_>, marks: Marks) -> Result<Tip, StoreError> {
+    pub(super) fn finish(&mut self, batch: &mut Batch<'_>, marks: Marks) -> Result<(Tip, Schemas), StoreError> {
         for name in self.touched.drain(..) {
             if let Some(entry) = self.tables.get_mut(&name) {
                 entry.touched = false;
@@ -133,15 +138,13 @@ impl Catalog {
             batch.put(keys::membership(), membership.clone());
             all.membership = Some(membership);
         }
-        Ok(Tip { revision: self.counters.revision, marks: all })
+        let schemas = if std::mem::take(&mut self.schemas_changed) {
+            Arc::new(self.tables.iter().map(|(name, entry)| (name.clone(), entry.table.clone())).collect())
+        } else {
+            batch.snapshot.schemas.clone()
+        };
+        Ok((Tip { revision: self.counters.revision, marks: all }, schemas))
     }
-}
-
-/// All tables, by name.
-pub(super) fn read_tables(snapshot: &Snapshot) -> Result<Vec<Table>, StoreError> {
-    let space = [keys::TABLE];
-    let pairs = snapshot.range(space.to_vec(), keys::end(&space))?;
-    pairs.map(|pair| decode(snapshot.file(), &pair?.1)).collect()
 }
 
 /// How many rows a table has.
@@ -180,9 +183,18 @@ impl<'a> Batch<'a> {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.look(key, |value| Ok(value.to_vec()))
+    }
+
+    /// Calls `look` with the value of `key`, if it is there.
+    pub(super) fn look<T>(
+        &self,
+        key: &[u8],
+        look: impl Fn(&[u8]) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
         match self.staged.get(key) {
-            Some(value) => Ok(value.clone()),
-            None => self.snapshot.get(key),
+            Some(value) => value.as_deref().map(look).transpose(),
+            None => self.snapshot.look(key, look),
         }
     }
 

@@ -26,7 +26,8 @@ const PAIRS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("pairs");
 /// The layout of keys and records that this version reads and writes.
 const FORMAT: &[u8] = &[3];
 
-const CACHE_BYTES: usize = 64 << 20;
+/// What redb keeps of the file, beside what the system keeps.
+const CACHE_BYTES: usize = 16 << 20;
 
 /// Runs a call into redb; a panic in there is damage.
 fn guarded<T>(file: &str, call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -41,9 +42,9 @@ fn checksum(key: &[u8], value: &[u8]) -> [u8; 4] {
     hasher.finalize().to_le_bytes()
 }
 
-fn check(file: &str, key: &[u8], stored: &[u8]) -> Result<Vec<u8>, StoreError> {
+fn check<'a>(file: &str, key: &[u8], stored: &'a [u8]) -> Result<&'a [u8], StoreError> {
     match stored.split_first_chunk::<4>() {
-        Some((sum, value)) if *sum == checksum(key, value) => Ok(value.to_vec()),
+        Some((sum, value)) if *sum == checksum(key, value) => Ok(value),
         _ => Err(StoreError::damaged(file, format!("the checksum of key {} does not match", key.escape_ascii()))),
     }
 }
@@ -266,11 +267,20 @@ impl Base {
         self.backend.len().unwrap_or(0)
     }
 
-    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    /// Calls `look` with the value of `key`, if it is there.
+    pub(super) fn look<T>(
+        &self,
+        key: &[u8],
+        look: impl FnOnce(&[u8]) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
         guarded(&self.file, || {
             let found = self.table.get(key).map_err(|error| StoreError::redb(&self.file, error))?;
-            found.map(|stored| check(&self.file, key, stored.value())).transpose()
+            found.map(|stored| check(&self.file, key, stored.value()).and_then(look)).transpose()
         })
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.look(key, |value| Ok(value.to_vec()))
     }
 
     /// The pairs from `from` (included) to `to` (excluded), in key order.
@@ -306,7 +316,7 @@ impl BaseScan {
             let Some(pair) = step(&mut self.range) else { return Ok(None) };
             let (key, stored) = pair.map_err(|error| StoreError::redb(file, error))?;
             let key = key.value().to_vec();
-            let value = check(file, &key, stored.value())?;
+            let value = check(file, &key, stored.value())?.to_vec();
             Ok(Some((key, value)))
         })
         .transpose()

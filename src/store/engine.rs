@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use super::disk::{Disk, Pairs};
 use super::overlay::{Change, Overlay};
 use super::records::Tip;
-use super::snapshot::Snapshot;
+use super::snapshot::{Schemas, Snapshot};
 use super::{StoreError, keys};
 use crate::disk::reach;
 use crate::mutants::{Mutant, on};
@@ -56,9 +56,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Engine {
     pub(super) fn new(disk: Disk, path: Option<PathBuf>, sweep: Sweep) -> Result<Engine, StoreError> {
-        let base = disk.base()?;
-        let tip = Arc::new(base.tip().clone());
-        let present = Snapshot { active: Arc::default(), sealed: None, base, seq: 0, tip };
+        let present = Snapshot::of(disk.base()?, 0)?;
         let disk = Mutex::new(Writable { disk, health: Health::Good, remains: true });
         Ok(Engine { path, sweep, disk, writing: Mutex::new(()), present: RwLock::new(present) })
     }
@@ -77,7 +75,7 @@ impl Engine {
     }
 
     /// Makes a batch visible, all of it at once.
-    pub(super) fn commit(&self, changes: impl IntoIterator<Item = Change>, tip: Tip) {
+    pub(super) fn commit(&self, changes: impl IntoIterator<Item = Change>, tip: Tip, schemas: Schemas) {
         let _writing = lock(&self.writing);
         let Snapshot { active, seq, .. } = self.snapshot();
         let seq = seq + 1;
@@ -85,6 +83,7 @@ impl Engine {
         self.change_present(|present| {
             present.seq = seq;
             present.tip = Arc::new(tip);
+            present.schemas = schemas;
         });
     }
 
@@ -184,15 +183,10 @@ impl Engine {
         let _writing = lock(&self.writing);
         own.health = Health::Unknown;
         replace(&mut own.disk)?;
-        let base = own.disk.base()?;
+        let present = Snapshot::of(own.disk.base()?, self.snapshot().seq)?;
         own.health = Health::Good;
         own.remains = true;
-        self.change_present(|present| {
-            present.active = Arc::default();
-            present.sealed = None;
-            present.tip = Arc::new(base.tip().clone());
-            present.base = base;
-        });
+        self.change_present(|old| *old = present);
         Ok(())
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use super::StoreError;
-use super::catalog::read_tables;
 use super::keys;
 use super::snapshot::{Merge, Snapshot};
 use super::stream::{FrameWriter, end_frame};
@@ -17,20 +16,20 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(snapshot: &Snapshot) -> Result<Live, StoreError> {
-        let mut tables = read_tables(snapshot)?;
+    pub(super) fn new(snapshot: &Snapshot) -> Live {
+        let mut tables: Vec<_> = snapshot.schemas.values().collect();
         tables.sort_unstable_by_key(|table| table.id);
         let mut ranges = VecDeque::from([(vec![keys::META], vec![keys::ROW])]);
         let whole = |prefix: Vec<u8>| (prefix.clone(), keys::end(&prefix));
         ranges.extend(tables.iter().map(|table| whole(keys::rows(table.id))));
         ranges.push_back((vec![keys::COUNT], vec![keys::DROPPED]));
-        for table in &tables {
+        for table in tables {
             // They stand in the order of their ids. One that failed holds only remains.
             let indexes = table.indexes.iter().filter(|index| !index.is_failed());
             ranges.extend(indexes.map(|index| whole(keys::index(table.id, index.id))));
         }
         ranges.push_back((vec![keys::BUILD], vec![keys::END]));
-        Ok(Live { snapshot: snapshot.clone(), ranges, current: None })
+        Live { snapshot: snapshot.clone(), ranges, current: None }
     }
 }
 
@@ -70,7 +69,7 @@ impl Export {
 
     fn chunk(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         if let Stage::Start(snapshot) = &self.stage {
-            self.stage = Stage::Pairs(Box::new(Live::new(snapshot)?));
+            self.stage = Stage::Pairs(Box::new(Live::new(snapshot)));
         }
         let Stage::Pairs(pairs) = &mut self.stage else { return Ok(None) };
         let mut frame = FrameWriter::new();

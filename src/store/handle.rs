@@ -105,8 +105,8 @@ impl Store {
         let answers: Result<Vec<Answer>, StoreError> =
             proposals.iter().map(|proposal| apply(&mut catalog, &mut batch, proposal)).collect();
         let answers = answers?;
-        let tip = catalog.finish(&mut batch, marks)?;
-        self.inner.engine.commit(batch.into_changes(), tip);
+        let (tip, schemas) = catalog.finish(&mut batch, marks)?;
+        self.inner.engine.commit(batch.into_changes(), tip, schemas);
         *known = Some(catalog);
         Ok(answers)
     }

@@ -20,6 +20,7 @@
 //! Deliberately missing: Raft, HTTP, async, clocks, randomness; also a change log.
 
 mod apply;
+mod arena;
 mod backend;
 mod backwards;
 mod catalog;

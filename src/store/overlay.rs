@@ -1,15 +1,19 @@
-//! Owns the pairs that are not on disk yet: an ordered map in memory that keeps old versions.
+//! Owns the pairs that are not on disk yet: a map in memory that keeps old versions.
 //!
 //! A batch is inserted under a sequence number of its own. A reader that knows a number sees, for
-//! each key, the newest version up to it. The lock is held for a look, a page of a scan or some inserts;
-//! nobody reads a file or waits for anything under it. Versions go away with the overlay as a whole, after a
-//! checkpoint, which reads an overlay that is no longer written.
+//! each key, the newest version up to it. A key is found by its hash; the order of the keys is made when
+//! somebody wants it, as most of what is written is on disk before that. The lock is held for a look, a page of a scan
+//! or some inserts; nobody reads a file or waits for anything under it. Versions go away with the overlay as a whole,
+//! after a checkpoint, which reads an overlay that is no longer written.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Bound;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::arena::{Arena, Place};
 
 /// A key with its value; `None` says that the key was deleted.
 pub(super) type Change = (Vec<u8>, Option<Vec<u8>>);
@@ -17,35 +21,136 @@ pub(super) type Change = (Vec<u8>, Option<Vec<u8>>);
 /// How many changes a scan copies out at a time, and how many bytes.
 const PAGE: (usize, usize) = (128, 1 << 20);
 
-/// How many changes are inserted at a time.
-const INSERTS: usize = 256;
+/// For how many changes the lock is held at a time, where there are many.
+const TURN: usize = 256;
 
-/// What an entry costs in memory beside its bytes: its place in a node, and what the allocator adds.
-const ENTRY_BYTES: usize = 100;
+/// If more than one in so many keys has no place yet, all are put in order anew.
+const ANEW: usize = 8;
+
+/// About what a version costs in memory beside its bytes.
+const VERSION_BYTES: usize = 64;
 
 /// What a key was from a sequence number on.
+#[derive(Clone, Copy)]
 struct Version {
     seq: u64,
-    value: Option<Box<[u8]>>,
+    value: Option<Place>,
+    /// Where the one before it is among `Map::older`.
+    older: Option<u32>,
 }
 
-/// All that is kept of a key.
-struct Versions {
+struct Entry {
+    key: Place,
     newest: Version,
-    /// The oldest first; hardly any key has some.
-    #[expect(clippy::box_collection, reason = "a word in every entry instead of three")]
-    older: Option<Box<Vec<Version>>>,
 }
 
-impl Versions {
-    /// What the key is at sequence number `seq`; `None` where it was not known here yet.
-    fn at(&self, seq: u64) -> Option<&Version> {
-        let older = self.older.iter().flat_map(|older| older.iter().rev());
-        std::iter::once(&self.newest).chain(older).find(|version| version.seq <= seq)
+#[derive(Default)]
+struct Map {
+    arena: Arena,
+    /// In the order in which the keys came.
+    entries: Vec<Entry>,
+    older: Vec<Version>,
+    /// The places of the entries, by key.
+    by_key: HashTable<u32>,
+    /// The places of the entries in key order, but for those that came since that was last made.
+    in_order: Vec<u32>,
+}
+
+impl Map {
+    fn key(&self, entry: u32) -> &[u8] {
+        self.arena.get(self.entries[entry as usize].key)
+    }
+
+    fn value(&self, version: Version) -> Option<&[u8]> {
+        version.value.map(|place| self.arena.get(place))
+    }
+
+    fn insert(&mut self, seq: u64, key: &[u8], value: Option<&[u8]>) {
+        let hash = xxh3_64(key);
+        let version = Version { seq, value: value.map(|value| self.arena.put(value)), older: None };
+        if let Some(entry) = self.by_key.find(hash, |entry| self.key(*entry) == key).copied() {
+            let newest = &mut self.entries[entry as usize].newest;
+            let before = std::mem::replace(newest, Version { older: Some(self.older.len() as u32), ..version });
+            self.older.push(before);
+            return;
+        }
+        let entry = self.entries.len() as u32;
+        self.entries.push(Entry { key: self.arena.put(key), newest: version });
+        let (arena, entries) = (&self.arena, &self.entries);
+        self.by_key.insert_unique(hash, entry, |entry| xxh3_64(arena.get(entries[*entry as usize].key)));
+    }
+
+    /// What an entry is at sequence number `seq`; `None` where it was not known here yet.
+    fn at(&self, entry: u32, seq: u64) -> Option<Version> {
+        let mut version = self.entries[entry as usize].newest;
+        while version.seq > seq {
+            version = self.older[version.older? as usize];
+        }
+        Some(version)
+    }
+
+    fn is_ordered(&self) -> bool {
+        self.in_order.len() == self.entries.len()
+    }
+
+    /// The order of all keys.
+    fn order(&self) -> Vec<u32> {
+        let known = self.in_order.len();
+        if (self.entries.len() - known) * ANEW > known {
+            return self.sorted(0);
+        }
+        let new = self.sorted(known);
+        let mut order = Vec::with_capacity(self.entries.len());
+        order.extend_from_slice(&self.in_order);
+        order.resize(self.entries.len(), 0);
+        let mut end = known;
+        for (before, entry) in new.into_iter().enumerate().rev() {
+            let at = order[..end].partition_point(|other| self.key(*other) < self.key(entry));
+            order.copy_within(at..end, at + before + 1);
+            order[at + before] = entry;
+            end = at;
+        }
+        order
+    }
+
+    /// The entries from `first` on, in key order. Most keys differ in their first bytes, which are looked up once.
+    fn sorted(&self, first: usize) -> Vec<u32> {
+        let head = |key: &[u8]| {
+            let mut head = [0; size_of::<u128>()];
+            let length = key.len().min(head.len());
+            head[..length].copy_from_slice(&key[..length]);
+            u128::from_be_bytes(head)
+        };
+        let entries = first as u32..self.entries.len() as u32;
+        let mut heads: Vec<(u128, u32)> = entries.map(|entry| (head(self.key(entry)), entry)).collect();
+        heads.sort_unstable_by(|(a, one), (b, other)| a.cmp(b).then_with(|| self.key(*one).cmp(self.key(*other))));
+        heads.into_iter().map(|(_, entry)| entry).collect()
+    }
+
+    /// The entries from `from` (included) to `to` (excluded), of those whose order is known.
+    fn range(&self, from: &[u8], to: &[u8]) -> &[u32] {
+        let first = self.in_order.partition_point(|entry| self.key(*entry) < from);
+        let rest = &self.in_order[first..];
+        &rest[..rest.partition_point(|entry| self.key(*entry) < to)]
+    }
+
+    /// The first of the entries that are there as of `seq`, as many as a page takes.
+    fn page<'a>(&self, entries: impl Iterator<Item = &'a u32>, seq: u64) -> VecDeque<Change> {
+        let (limit, byte_limit) = PAGE;
+        let mut page = VecDeque::new();
+        let mut bytes = 0;
+        for entry in entries {
+            let Some(version) = self.at(*entry, seq) else { continue };
+            if page.len() == limit || bytes > byte_limit {
+                break;
+            }
+            let (key, value) = (self.key(*entry), self.value(version));
+            bytes += key.len() + value.map_or(0, <[u8]>::len);
+            page.push_back((key.to_vec(), value.map(<[u8]>::to_vec)));
+        }
+        page
     }
 }
-
-type Map = BTreeMap<Box<[u8]>, Versions>;
 
 /// A multi-version map of changes.
 #[derive(Default)]
@@ -59,28 +164,21 @@ impl Overlay {
     pub(super) fn insert(&self, seq: u64, changes: impl IntoIterator<Item = Change>) {
         let mut changes = changes.into_iter().peekable();
         while changes.peek().is_some() {
-            let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
-            for (key, value) in changes.by_ref().take(INSERTS) {
-                let bytes = key.len() + value.as_ref().map_or(0, Vec::len) + ENTRY_BYTES;
-                self.bytes.fetch_add(bytes, Ordering::Relaxed);
-                let version = Version { seq, value: value.map(Vec::into_boxed_slice) };
-                match map.entry(key.into_boxed_slice()) {
-                    Entry::Vacant(place) => drop(place.insert(Versions { newest: version, older: None })),
-                    Entry::Occupied(mut there) => {
-                        let there = there.get_mut();
-                        let before = std::mem::replace(&mut there.newest, version);
-                        there.older.get_or_insert_default().push(before);
-                    }
-                }
+            let mut bytes = 0;
+            let mut map = self.write();
+            for (key, value) in changes.by_ref().take(TURN) {
+                bytes += key.len() + value.as_ref().map_or(0, Vec::len) + VERSION_BYTES;
+                map.insert(seq, &key, value.as_deref());
             }
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
-    /// What `key` is at sequence number `seq`; `None` where this overlay does not know the key.
-    pub(super) fn get(&self, key: &[u8], seq: u64) -> Option<Option<Vec<u8>>> {
+    /// Calls `look` with what `key` is at sequence number `seq`; `None` where this overlay does not know the key.
+    pub(super) fn look<T>(&self, key: &[u8], seq: u64, look: impl FnOnce(Option<&[u8]>) -> T) -> Option<T> {
         let map = self.read();
-        let version = map.get(key)?.at(seq)?;
-        Some(version.value.as_deref().map(<[u8]>::to_vec))
+        let entry = *map.by_key.find(xxh3_64(key), |entry| map.key(*entry) == key)?;
+        map.at(entry, seq).map(|version| look(map.value(version)))
     }
 
     /// About how much memory it takes.
@@ -89,44 +187,55 @@ impl Overlay {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.read().is_empty()
+        self.read().entries.is_empty()
     }
 
     /// Calls `each` with the newest version of every key, in key order, until it fails. No key may be inserted
     /// meanwhile or later: it is for an overlay that is complete.
     pub(super) fn for_newest<E>(&self, mut each: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), E>) -> Result<(), E> {
-        self.read().iter().try_for_each(|(key, versions)| each(key, versions.newest.value.as_deref()))
+        let keys = self.in_order(|map| map.in_order.len());
+        for first in (0..keys).step_by(TURN) {
+            let map = self.read();
+            for entry in map.in_order.iter().skip(first).take(TURN) {
+                each(map.key(*entry), map.value(map.entries[*entry as usize].newest))?;
+            }
+        }
+        Ok(())
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Map> {
         self.map.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn write(&self) -> RwLockWriteGuard<'_, Map> {
+        self.map.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the map once the order of all keys is known. It is made while others read.
+    fn in_order<T>(&self, look: impl FnOnce(&Map) -> T) -> T {
+        loop {
+            let map = self.read();
+            if map.is_ordered() {
+                return look(&map);
+            }
+            let order = map.order();
+            drop(map);
+            let mut map = self.write();
+            if order.len() > map.in_order.len() {
+                map.in_order = order;
+            }
+        }
+    }
+
     /// The first changes from `from` (included) to `to` (excluded) as of `seq`, in key order.
     fn page(&self, from: &[u8], to: &[u8], seq: u64) -> VecDeque<Change> {
-        page_of(self.read().range::<[u8], _>((Bound::Included(from), Bound::Excluded(to))), seq)
+        self.in_order(|map| map.page(map.range(from, to).iter(), seq))
     }
 
     /// The last changes from `from` (included) to `to` (excluded) as of `seq`, from the last on.
     fn page_back(&self, from: &[u8], to: &[u8], seq: u64) -> VecDeque<Change> {
-        page_of(self.read().range::<[u8], _>((Bound::Included(from), Bound::Excluded(to))).rev(), seq)
+        self.in_order(|map| map.page(map.range(from, to).iter().rev(), seq))
     }
-}
-
-/// The first changes that are there as of `seq`, as many as a page takes.
-fn page_of<'a>(entries: impl Iterator<Item = (&'a Box<[u8]>, &'a Versions)>, seq: u64) -> VecDeque<Change> {
-    let (limit, byte_limit) = PAGE;
-    let mut page = VecDeque::new();
-    let mut bytes = 0;
-    for (key, versions) in entries {
-        let Some(version) = versions.at(seq) else { continue };
-        if page.len() == limit || bytes > byte_limit {
-            break;
-        }
-        bytes += key.len() + version.value.as_ref().map_or(0, |value| value.len());
-        page.push_back((key.to_vec(), version.value.as_deref().map(<[u8]>::to_vec)));
-    }
-    page
 }
 
 /// A walk over an overlay as of one sequence number, a page at a time.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::disk::{Disk, Transaction};
 use super::records::Marks;
+use super::snapshot::Snapshot;
 use super::stream::{Frame, bad, parse};
 use super::{StoreError, keys};
 use crate::disk::reach;
@@ -86,14 +87,15 @@ impl Receiver {
     /// Checks that all came and puts it on disk, beside the store's file.
     ///
     /// # Errors
-    /// `BadSnapshot` for a stream that is not at its end; a full or failing disk.
+    /// `BadSnapshot` for a stream that is not at its end; records that make no sense; a full or failing disk.
     pub fn finish(self) -> Result<Received, StoreError> {
         if !self.ended {
             return Err(bad("it ends too early"));
         }
         reach("snapshot-commit").map_err(|error| StoreError::io(self.disk.file(), error))?;
         self.transaction.commit()?;
-        let marks = self.disk.base()?.tip().marks.clone();
+        // As the store begins with it: what it needs is read before the old one is given up.
+        let marks = Snapshot::of(self.disk.base()?, 0)?.tip.marks.clone();
         Ok(Received { disk: self.disk, temporary: self.temporary, marks })
     }
 }

@@ -1,12 +1,18 @@
 //! Owns reading at one moment: the overlays over the file, merged.
 
+use std::collections::BTreeMap;
 use std::iter::{Peekable, Rev};
 use std::sync::Arc;
 
 use super::StoreError;
 use super::disk::{Base, BaseScan, Pair};
+use super::keys;
 use super::overlay::{Change, Overlay, OverlayScan, OverlayScanBack};
-use super::records::Tip;
+use super::records::{Tip, decode};
+use crate::model::Table;
+
+/// All tables, by name.
+pub(super) type Schemas = Arc<BTreeMap<String, Arc<Table>>>;
 
 /// The keyspace as of one sequence number; it never changes.
 #[derive(Clone)]
@@ -21,15 +27,36 @@ pub(super) struct Snapshot {
     pub(super) seq: u64,
     /// Revision and marks of that batch.
     pub(super) tip: Arc<Tip>,
+    /// The tables as of that batch.
+    pub(super) schemas: Schemas,
 }
 
 impl Snapshot {
+    /// What is in the file, with nothing over it.
+    pub(super) fn of(base: Arc<Base>, seq: u64) -> Result<Snapshot, StoreError> {
+        let space = [keys::TABLE];
+        let tables = base.scan(&space, &keys::end(&space))?.map(|pair| {
+            let table: Table = decode(base.file(), &pair?.1)?;
+            Ok((table.name.clone(), Arc::new(table)))
+        });
+        let (schemas, tip) = (Arc::new(tables.collect::<Result<_, StoreError>>()?), Arc::new(base.tip().clone()));
+        Ok(Snapshot { active: Arc::default(), sealed: None, base, seq, tip, schemas })
+    }
+
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let in_memory = self.active.get(key, self.seq).or_else(|| self.sealed.as_ref()?.get(key, self.seq));
-        match in_memory {
-            Some(found) => Ok(found),
-            None => self.base.get(key),
-        }
+        self.look(key, |value| Ok(value.to_vec()))
+    }
+
+    /// Calls `look` with the value of `key`, if it is there.
+    pub(super) fn look<T>(
+        &self,
+        key: &[u8],
+        look: impl Fn(&[u8]) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let known = |value: Option<&[u8]>| value.map(&look).transpose();
+        let in_memory = self.active.look(key, self.seq, known);
+        let in_memory = in_memory.or_else(|| self.sealed.as_ref()?.look(key, self.seq, known));
+        in_memory.unwrap_or_else(|| self.base.look(key, &look))
     }
 
     /// The pairs from `from` (included) to `to` (excluded), in key order.

@@ -1,15 +1,16 @@
 //! Owns reading the tables at one moment.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::model::{Answer, Failure, Index, IndexUse, KeyRange, Row, RowKey, Table, Walk, Write};
+use crate::model::{Answer, Failure, Index, IndexState, IndexUse, KeyRange, Row, RowKey, Table, Walk, Write};
 
 use super::StoreError;
 use super::apply::apply_write;
 use super::backwards::IndexScanBack;
-use super::catalog::{Batch, Catalog, read_count, read_tables};
+use super::catalog::{Batch, Catalog, read_count};
 use super::disk::Pair;
 use super::export::{Export, Live};
 use super::index::row_of;
@@ -55,16 +56,14 @@ impl View {
         self.snapshot.tip.marks.clone()
     }
 
-    /// The table of that name, or the failure that says there is none.
+    /// The table of that name.
     ///
     /// # Errors
-    /// The store's file cannot be read, or is damaged.
-    pub fn table(&self, name: &str) -> Result<Result<Table, Failure>, StoreError> {
-        if let Some(record) = self.snapshot.get(&keys::table(name))? {
-            return decode(self.snapshot.file(), &record).map(Ok);
-        }
-        let known = read_tables(&self.snapshot)?;
-        Ok(Err(refusals::table_not_found(name, known.iter().map(|table| table.name.as_str()))))
+    /// `table_not_found`.
+    pub fn table(&self, name: &str) -> Result<Arc<Table>, Failure> {
+        let schemas = &self.snapshot.schemas;
+        let table = schemas.get(name).cloned();
+        table.ok_or_else(|| refusals::table_not_found(name, schemas.keys().map(String::as_str)))
     }
 
     /// What `write` would be answered now; nothing changes.
@@ -80,9 +79,9 @@ impl View {
     ///
     /// # Errors
     /// The store's file cannot be read, or is damaged.
-    pub fn tables(&self) -> Result<Vec<(Table, u64)>, StoreError> {
-        let tables = read_tables(&self.snapshot)?;
-        tables.into_iter().map(|table| read_count(&self.snapshot, table.id).map(|rows| (table, rows))).collect()
+    pub fn tables(&self) -> Result<Vec<(Arc<Table>, u64)>, StoreError> {
+        let tables = self.snapshot.schemas.values();
+        tables.map(|table| self.rows(table).map(|rows| (table.clone(), rows))).collect()
     }
 
     /// How many rows a table has.
@@ -98,30 +97,29 @@ impl View {
     /// # Errors
     /// The store's file cannot be read, or is damaged.
     pub fn row(&self, table: &Table, key: &RowKey) -> Result<Option<Row>, StoreError> {
-        let Some(record) = self.snapshot.get(&keys::row(table.id, key))? else { return Ok(None) };
-        decode_row(self.snapshot.file(), table, key, &record).map(Some)
+        self.snapshot.look(&keys::row(table.id, key), |record| decode_row(self.snapshot.file(), table, key, record))
     }
 
     /// The table's rows in key order, from the first, or from the first after `after`. They are
     /// read as the iterator goes.
-    pub fn scan(&self, table: &Table, after: Option<&RowKey>) -> Scan {
+    pub fn scan(&self, table: &Arc<Table>, after: Option<&RowKey>) -> Scan {
         let all = KeyRange::default();
         self.range(table, &after.map_or(all.clone(), |after| all.after(after)))
     }
 
     /// The table's rows with keys in `range`, in key order. They are read as the iterator goes.
-    pub fn range(&self, table: &Table, range: &KeyRange) -> Scan {
+    pub fn range(&self, table: &Arc<Table>, range: &KeyRange) -> Scan {
         let (from, to) = bounds(&keys::rows(table.id), range);
         self.rows_of(table, self.snapshot.range(from, to).map(Pairs::Forward))
     }
 
     /// The same from the last row to the first.
-    pub fn range_back(&self, table: &Table, range: &KeyRange) -> Scan {
+    pub fn range_back(&self, table: &Arc<Table>, range: &KeyRange) -> Scan {
         let (from, to) = bounds(&keys::rows(table.id), range);
         self.rows_of(table, self.snapshot.range_back(from, to).map(Pairs::Back))
     }
 
-    fn rows_of(&self, table: &Table, pairs: Result<Pairs, StoreError>) -> Scan {
+    fn rows_of(&self, table: &Arc<Table>, pairs: Result<Pairs, StoreError>) -> Scan {
         let (pairs, error) = pairs.map_or_else(|error| (None, Some(error)), |pairs| (Some(pairs), None));
         Scan { table: table.clone(), file: self.snapshot.file().to_string(), pairs, error }
     }
@@ -165,22 +163,12 @@ impl View {
     /// # Errors
     /// The store's file cannot be read, or is damaged.
     pub fn builds(&self) -> Result<Vec<Build>, StoreError> {
-        let space = [keys::BUILD];
-        let mut pairs = self.snapshot.range(space.to_vec(), keys::end(&space))?.peekable();
-        if pairs.peek().is_none() {
-            return Ok(Vec::new());
-        }
-        let progress: HashMap<Vec<u8>, u64> = pairs
-            .map(|pair| {
-                let (key, record) = pair?;
-                Ok((key, decode::<Progress>(self.snapshot.file(), &record)?.rows))
-            })
-            .collect::<Result<_, StoreError>>()?;
         let mut builds = Vec::new();
-        for table in read_tables(&self.snapshot)? {
-            for index in &table.indexes {
-                if let Some(rows) = progress.get(&keys::build(table.id, index.id)) {
-                    builds.push(Build { table: table.name.clone(), index: index.name.clone(), rows: *rows });
+        for table in self.snapshot.schemas.values() {
+            for index in table.indexes.iter().filter(|index| index.state == IndexState::Building) {
+                let progress = |record: &[u8]| decode::<Progress>(self.snapshot.file(), record);
+                if let Some(Progress { rows, .. }) = self.snapshot.look(&keys::build(table.id, index.id), progress)? {
+                    builds.push(Build { table: table.name.clone(), index: index.name.clone(), rows });
                 }
             }
         }
@@ -196,7 +184,7 @@ impl View {
         let mut digest = Digest { hash: 0, tables: 0, rows: 0 };
         // Marks are the caller's; they may differ between replicas that applied the same writes.
         let own = [keys::format(), keys::applied(), keys::membership()];
-        for pair in Live::new(&self.snapshot)? {
+        for pair in Live::new(&self.snapshot) {
             let (key, value) = pair?;
             if own.contains(&key) {
                 continue;
@@ -284,7 +272,7 @@ impl Iterator for Pairs {
 
 /// A walk over the rows of one table in one view.
 pub struct Scan {
-    table: Table,
+    table: Arc<Table>,
     file: String,
     pairs: Option<Pairs>,
     error: Option<StoreError>,

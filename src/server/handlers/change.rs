@@ -4,12 +4,14 @@
 //! up to which row it went, and the next goes on there: so the same request sent again under the same
 //! key, also to another node, follows the batches that took effect and adds those that are missing.
 
+use std::sync::Arc;
+
 use warp::reply::Response;
 
 use super::super::dispatch::App;
 use super::super::reply::{self, at_revision, encoded};
 use super::super::request::Ask;
-use super::read::{rehearse, unreadable};
+use super::read::rehearse;
 use super::scan::{Rows, Turn};
 use super::search::{in_time, in_turn};
 use super::way::Way;
@@ -48,7 +50,7 @@ async fn run(app: &App, ask: &Ask, change: Change) -> Result<Response, Failure> 
     let own = || idempotency_key(crate::world::name().as_bytes(), &template);
     let key = given.map_or_else(own, Ok)?;
     let view = app.group.read(ReadWant::default(), ask.deadline).await?;
-    let table = view.table(&ask.table).map_err(unreadable(&app.group))??;
+    let table = view.table(&ask.table)?;
     let conditions = Condition::bind_all(&filters, &table)?;
     let way = Way::find(app, &view, &table, &conditions, None).await?;
     let told = Changed { table: ask.table.clone(), rows: 0, transactions: 0, revision: view.revision() };
@@ -77,7 +79,7 @@ struct Run<'a> {
     view: View,
     /// How they are found.
     way: Way,
-    table: Table,
+    table: Arc<Table>,
     conditions: Vec<Condition>,
     /// Each batch but for its rows.
     template: Write,
@@ -154,7 +156,7 @@ impl Run<'_> {
 
 /// The rows of one batch, as far as they have been found.
 struct Finder {
-    table: Table,
+    table: Arc<Table>,
     rows: Rows,
     conditions: Vec<Condition>,
     found: Vec<String>,

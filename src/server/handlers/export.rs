@@ -11,7 +11,7 @@ use warp::reply::Response;
 
 use super::super::dispatch::App;
 use super::super::request::Ask;
-use super::read::{broken, framed, unreadable, view};
+use super::read::{broken, framed, view};
 use super::scan::{PIECE, Rows, Turn};
 use super::search::in_turn;
 use super::way::Way;
@@ -24,7 +24,7 @@ pub(in super::super) async fn export(app: &App, ask: Ask) -> Result<Response, Fa
     let filters = ask.params.filters()?;
     let view = view(app, &ask).await?;
     let revision = view.revision();
-    let table = view.table(&ask.table).map_err(unreadable(&app.group))??;
+    let table = view.table(&ask.table)?;
     let conditions = Condition::bind_all(&filters, &table)?;
     let way = Way::find(app, &view, &table, &conditions, None).await?;
     let rows = Mutex::new(way.rows(&app.group, &view, &table, None));
@@ -59,7 +59,7 @@ pub(in super::super) async fn export(app: &App, ask: Ask) -> Result<Response, Fa
 struct Lines {
     /// In a mutex so that it can be shared, as warp asks of a body; nobody ever locks it.
     rows: Mutex<Rows>,
-    table: Table,
+    table: Arc<Table>,
     conditions: Vec<Condition>,
     format: LineFormat,
     done: bool,

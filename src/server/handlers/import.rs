@@ -13,7 +13,7 @@ use warp::reply::Response;
 use super::super::dispatch::App;
 use super::super::reply::{self, at_revision, encoded};
 use super::super::request::Ask;
-use super::read::{rehearse, unreadable};
+use super::read::rehearse;
 use crate::model::{Applied, Code, Counts, Effect, Failure, Fate, OnConflict, PutRow, Write, excerpt};
 use crate::protocol::{BadLine, Imported, LineFormat, RecordEnds, RowReader};
 use crate::replication::ReadWant;
@@ -48,8 +48,8 @@ where
     let first_line = ask.params.number("first_line")?;
     let max_errors = max_errors(&ask)?;
     let view = app.group.read(ReadWant::default(), ask.deadline).await?;
-    let table = view.table(&ask.table).map_err(unreadable(&app.group))??;
-    let mut reader = RowReader::new(format, table, ask.params.get("id"));
+    let table = view.table(&ask.table)?;
+    let mut reader = RowReader::new(format, table.as_ref().clone(), ask.params.get("id"));
     if let Some(prefix) = ask.params.get("generate_ids") {
         reader = reader.generate(prefix)?;
     }

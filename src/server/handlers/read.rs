@@ -1,5 +1,7 @@
 //! Owns the handlers that read one row or tell of tables.
 
+use std::sync::Arc;
+
 use warp::reply::Response;
 
 use super::super::dispatch::App;
@@ -13,7 +15,7 @@ use crate::store::{StoreError, View};
 /// `GET /v1/tables/{table}/rows/{id}`.
 pub(in super::super) async fn row(app: &App, ask: Ask) -> Result<Response, Failure> {
     let view = view(app, &ask).await?;
-    let table = view.table(&ask.table).map_err(unreadable(&app.group))??;
+    let table = view.table(&ask.table)?;
     let key = RowKey::new(&table, &ask.row_id)?;
     let Some(row) = view.row(&table, &key).map_err(unreadable(&app.group))? else {
         let shown = ask.row_id.escape_debug();
@@ -36,7 +38,7 @@ pub(in super::super) async fn tables(app: &App, ask: Ask) -> Result<Response, Fa
 /// `GET /v1/tables/{table}`.
 pub(in super::super) async fn table(app: &App, ask: Ask) -> Result<Response, Failure> {
     let view = view(app, &ask).await?;
-    let (table, revision) = (view.table(&ask.table).map_err(unreadable(&app.group))??, view.revision());
+    let (table, revision) = (view.table(&ask.table)?, view.revision());
     let group = app.group.clone();
     let info = blocking(move || describe(&view, &table).map_err(unreadable(&group))).await?;
     Ok(framed(&ask, encoded(200, &info)?, revision))
@@ -51,7 +53,7 @@ fn describe(view: &View, table: &Table) -> Result<TableInfo, StoreError> {
     Ok(TableInfo::new(table, rows).with(view.bytes(table, rows)?, built))
 }
 
-async fn all_tables(app: &App, view: View) -> Result<Vec<(Table, u64)>, Failure> {
+async fn all_tables(app: &App, view: View) -> Result<Vec<(Arc<Table>, u64)>, Failure> {
     let group = app.group.clone();
     blocking(move || view.tables().map_err(unreadable(&group))).await
 }

@@ -1,6 +1,6 @@
 //! Owns the running of a search: slices of bounded size and time, each a piece of the answer's body.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -24,7 +24,7 @@ pub(super) type Rows = Box<dyn Iterator<Item = Result<(RowKey, Row), StoreError>
 
 /// What a search is asked for, bound to its table and the moment it is asked.
 pub(super) struct Plan {
-    pub(super) table: Table,
+    pub(super) table: Arc<Table>,
     pub(super) conditions: Vec<Condition>,
     /// The order of the rows, where it is not the one in which they lie.
     pub(super) order: Option<Order>,
@@ -168,7 +168,7 @@ mod tests {
         };
         let conditions = filters.iter().map(|text| Filter::parse(text).unwrap().bind(&table).unwrap()).collect();
         let plan = Plan {
-            table,
+            table: table.into(),
             conditions,
             order: None,
             shown: None,

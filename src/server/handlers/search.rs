@@ -14,7 +14,7 @@ use super::super::dispatch::App;
 use super::super::params::Params;
 use super::super::reply::json;
 use super::super::request::Ask;
-use super::read::{blocking, framed, unreadable, view};
+use super::read::{blocking, framed, view};
 use super::scan::{Plan, Scan};
 use super::sort::Sort;
 use super::way::{Way, entries, rows_of};
@@ -53,7 +53,7 @@ async fn search(app: &App, ask: &Ask, name: &str, filters: Vec<Filter>, shape: R
     let explain = switch(params, "explain")?;
     let count = switch(params, "count")?;
     let view = view(app, ask).await?;
-    let table = view.table(name).map_err(unreadable(&app.group))??;
+    let table = view.table(name)?;
     let conditions = Condition::bind_all(&filters, &table)?;
     let order = params.get("order").map(|order| Order::parse(&table, order)).transpose()?.flatten();
     let shown = params.get("columns").map(|columns| positions(&table, columns)).transpose()?;
@@ -218,7 +218,7 @@ mod tests {
         let broken = std::iter::once(Err(StoreError::Damaged { file: "f".into(), what: "w".into() }));
         let rows: Rows = Box::new((0..good).map(row).chain(broken));
         let plan = Plan {
-            table,
+            table: table.into(),
             conditions: vec![],
             order: None,
             shown: None,

@@ -120,6 +120,7 @@ mod tests {
         };
         let mut sort = Sort::new(order.clone(), Box::new((0..rows).map(row)), None, limit);
         let (shape, order) = (RowShape::Page, Some(order));
+        let table = table.into();
         let plan =
             Plan { table, conditions, order, shown: None, limit, explain: None, count: false, shape, revision: 1 };
         while !sort.is_done() {

@@ -34,7 +34,7 @@ impl Way {
     pub(super) async fn find(
         app: &App,
         view: &View,
-        table: &Table,
+        table: &Arc<Table>,
         conditions: &[Condition],
         order: Option<&Order>,
     ) -> Result<Way, Failure> {
@@ -55,7 +55,7 @@ impl Way {
     }
 
     /// Its name, with the index's: `point`, `range`, `scan`, `index NAME`.
-    pub(super) fn name(&self, table: &Table) -> String {
+    pub(super) fn name(&self, table: &Arc<Table>) -> String {
         let index = |place: usize| format!("index {}", table.indexes[place].name);
         match self {
             Way::Rows(access) => access.name().into(),
@@ -64,7 +64,7 @@ impl Way {
     }
 
     /// The rows that may pass by falling row id, those after `after`; an index has been told where to begin.
-    pub(super) fn rows_back(&self, group: &Group, view: &View, table: &Table, after: Option<&RowKey>) -> Rows {
+    pub(super) fn rows_back(&self, group: &Group, view: &View, table: &Arc<Table>, after: Option<&RowKey>) -> Rows {
         let keys: Arc<[RowKey]> = match self {
             Way::Rows(Access::Point(keys)) => keys.as_slice().into(),
             Way::Named { keys, .. } => keys.clone(),
@@ -77,7 +77,7 @@ impl Way {
     }
 
     /// The rows that may pass, those after `after` where they come by row id.
-    pub(super) fn rows(&self, group: &Group, view: &View, table: &Table, after: Option<&RowKey>) -> Rows {
+    pub(super) fn rows(&self, group: &Group, view: &View, table: &Arc<Table>, after: Option<&RowKey>) -> Rows {
         match self {
             Way::Rows(Access::Point(keys)) => points(group, view, table, keys.as_slice().into(), after),
             Way::Rows(Access::Range(range)) => stretch(group, view, table, range, after),
@@ -91,7 +91,7 @@ impl Way {
 }
 
 /// The keys of the rows that the index names, by row id; `None` where they are too many to be worth it.
-fn named(view: &View, table: &Table, index: &IndexUse) -> Result<Option<Vec<RowKey>>, StoreError> {
+fn named(view: &View, table: &Arc<Table>, index: &IndexUse) -> Result<Option<Vec<RowKey>>, StoreError> {
     let most = (view.rows(table)? / PART).clamp(LEAST_KEYS, MOST_KEYS) as usize;
     let scan = view.index_scan(table, &table.indexes[index.index], &index.ranges);
     let mut keys = scan.take(most + 1).collect::<Result<Vec<RowKey>, StoreError>>()?;
@@ -103,26 +103,26 @@ fn named(view: &View, table: &Table, index: &IndexUse) -> Result<Option<Vec<RowK
 }
 
 /// The rows in a range of keys, those after `after`.
-fn stretch(group: &Group, view: &View, table: &Table, range: &KeyRange, after: Option<&RowKey>) -> Rows {
+fn stretch(group: &Group, view: &View, table: &Arc<Table>, range: &KeyRange, after: Option<&RowKey>) -> Rows {
     let range = after.map_or(range.clone(), |after| range.clone().after(after));
     let group = group.clone();
     Box::new(view.range(table, &range).inspect(move |row| note(&group, row)))
 }
 
 /// The same from the last to the first.
-fn stretch_back(group: &Group, view: &View, table: &Table, range: &KeyRange, after: Option<&RowKey>) -> Rows {
+fn stretch_back(group: &Group, view: &View, table: &Arc<Table>, range: &KeyRange, after: Option<&RowKey>) -> Rows {
     let range = after.map_or(range.clone(), |after| range.clone().before(after));
     let group = group.clone();
     Box::new(view.range_back(table, &range).inspect(move |row| note(&group, row)))
 }
 
 /// The rows that an index names, in its order.
-pub(super) fn entries(group: &Group, view: &View, table: &Table, index: &IndexUse) -> Rows {
+pub(super) fn entries(group: &Group, view: &View, table: &Arc<Table>, index: &IndexUse) -> Rows {
     rows_of(group, view, table, view.walk(table, index))
 }
 
 /// The rows under these keys, which are in order; those after `after`.
-fn points(group: &Group, view: &View, table: &Table, keys: Arc<[RowKey]>, after: Option<&RowKey>) -> Rows {
+fn points(group: &Group, view: &View, table: &Arc<Table>, keys: Arc<[RowKey]>, after: Option<&RowKey>) -> Rows {
     let first = after.map_or(0, |after| keys.partition_point(|key| key <= after));
     rows_of(group, view, table, (first..keys.len()).map(move |place| Ok(keys[place].clone())))
 }
@@ -131,7 +131,7 @@ fn points(group: &Group, view: &View, table: &Table, keys: Arc<[RowKey]>, after:
 pub(super) fn rows_of(
     group: &Group,
     view: &View,
-    table: &Table,
+    table: &Arc<Table>,
     keys: impl Iterator<Item = Result<RowKey, StoreError>> + Send + 'static,
 ) -> Rows {
     let (group, view, table) = (group.clone(), view.clone(), table.clone());

@@ -37,7 +37,7 @@ fn an_altered_value_is_damage_and_names_the_file() {
         opened => opened.unwrap(),
     };
     let view = store.view();
-    let table = view.table("t").unwrap().unwrap();
+    let table = view.table("t").unwrap();
     let rows: Vec<_> = view.scan(&table, None).collect();
     let last = rows.last().unwrap();
     assert!(matches!(last, Err(StoreError::Damaged { file, .. }) if file.contains("store")), "{last:?}");
@@ -66,11 +66,7 @@ fn no_altered_bit_hides_a_row_or_brings_back_an_old_one() {
             continue;
         };
         let view = store.view();
-        let Ok(Ok(table)) = view.table("t") else {
-            assert!(view.table("t").is_err(), "byte {at}: the table is hidden");
-            noticed += 1;
-            continue;
-        };
+        let table = view.table("t").unwrap_or_else(|_| panic!("byte {at}: the table is hidden"));
         for (key, row) in rows.iter().step_by(7) {
             match view.row(&table, key) {
                 Ok(found) => assert_eq!(found.as_ref(), Some(row), "byte {at}"),
@@ -90,7 +86,7 @@ fn no_altered_byte_becomes_an_altered_row() {
     apply(&store, [create("t", &["v"])]);
     apply(&store, (0..60).map(|n| put("t", n, &[("v", &n.to_string().repeat(20))])));
     store.checkpoint().unwrap();
-    let table = store.view().table("t").unwrap().unwrap();
+    let table = store.view().table("t").unwrap();
     let rows: Vec<_> = store.view().scan(&table, None).map(Result::unwrap).collect();
     disk.cut();
     let mut noticed = 0;

@@ -119,7 +119,7 @@ impl Runner {
 
     fn get(&self, name: &str, row_id: &str) -> Result<String, Box<dyn Error>> {
         let view = self.store.view();
-        let table = match view.table(name)? {
+        let table = match view.table(name) {
             Ok(table) => table,
             Err(failure) => return Ok(show_failure(&failure)),
         };
@@ -132,7 +132,7 @@ impl Runner {
 
     fn scan(&self, name: &str, after: Option<&str>) -> Result<String, Box<dyn Error>> {
         let view = self.store.view();
-        let table = view.table(name)??;
+        let table = view.table(name)?;
         let after = after.map(|row_id| RowKey::new(&table, row_id)).transpose()?;
         let rows: Result<String, _> = view.scan(&table, after.as_ref()).map(|row| Ok(show_row(&row?.1))).collect();
         rows

@@ -123,7 +123,7 @@ fn passing(view: &View, table: &Table, keys: impl IntoIterator<Item = RowKey>, c
 
 /// What an index names, as a search would show it, is what passes among all rows.
 fn same(view: &View, filters: &[String], order: Option<&str>) {
-    let table = view.table("t").unwrap().unwrap();
+    let table = view.table("t").unwrap();
     let conditions: Vec<Condition> =
         filters.iter().map(|filter| Filter::parse(filter).unwrap().bind(&table).unwrap()).collect();
     let order = order.map(|order| Order::parse(&table, order).unwrap().unwrap());
@@ -174,7 +174,7 @@ fn in_order(view: &View, filters: &[String], columns: &[usize]) {
 
 /// Rows read backwards are those read forwards, whatever the range.
 fn reversed(view: &View) {
-    let table = view.table("t").unwrap().unwrap();
+    let table = view.table("t").unwrap();
     let all: Rows = view.scan(&table, None).map(Result::unwrap).collect();
     let bounds = [None].into_iter().chain(all.iter().map(|(key, _)| Some(key)));
     for (from, to) in bounds.clone().flat_map(|from| bounds.clone().map(move |to| (from, to))) {
@@ -188,7 +188,7 @@ fn reversed(view: &View) {
 
 /// Each index holds each row once.
 fn whole(view: &View) {
-    let table = view.table("t").unwrap().unwrap();
+    let table = view.table("t").unwrap();
     let all: Vec<RowKey> = view.scan(&table, None).map(|row| row.unwrap().0).collect();
     for index in table.indexes.iter().filter(|index| !index.is_failed()) {
         let entries = view.index_scan(&table, index, &[KeyRange::default()]);

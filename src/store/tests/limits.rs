@@ -41,7 +41,7 @@ fn transaction(operations: Vec<Operation>) -> Write {
 }
 
 fn rows(view: &View) -> u64 {
-    view.rows(&view.table("t").unwrap().unwrap()).unwrap()
+    view.rows(&view.table("t").unwrap()).unwrap()
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_table_has_a_thousand_columns() {
     let cells: Vec<(&str, &str)> = names[..COLUMNS].iter().map(|name| (*name, *name)).collect();
     one(&store, put("t", 1, &cells)).unwrap();
     let (view, key) = (store.view(), RowKey("1".into()));
-    let table = view.table("t").unwrap().unwrap();
+    let table = view.table("t").unwrap();
     let row = view.row(&table, &key).unwrap().unwrap();
     assert!(row.values.iter().zip(&names).all(|(value, name)| *value == Value::Text((*name).into())));
     let add = |name: &str| Alteration::Add(ColumnSpec::parse(name).unwrap());
@@ -97,7 +97,7 @@ fn a_table_has_thirty_two_indexes_of_eight_columns() {
     refused(&store, index(&["i"], "more"), Code::BadRequest, "has 32 indexes, as many as it may have");
     one(&store, put("t", 1, &[("a", "x"), ("h", "y")])).unwrap();
     let view = store.view();
-    let table = view.table("t").unwrap().unwrap();
+    let table = view.table("t").unwrap();
     let whole = [crate::model::KeyRange::default()];
     assert!(table.indexes.iter().all(|index| view.index_scan(&table, index, &whole).count() == 1));
     one(&store, Write::DropIndex { table: "t".into(), index: "i0".into() }).unwrap();
@@ -118,7 +118,7 @@ fn an_indexed_text_has_512_bytes_in_each_of_eight_columns() {
     let cells: Vec<(&str, &str)> = columns.iter().map(|column| (*column, longest.as_str())).collect();
     one(&store, put("t", &id, &cells)).unwrap();
     let view = store.view();
-    let table = view.table("t").unwrap().unwrap();
+    let table = view.table("t").unwrap();
     let conditions: Vec<Condition> =
         columns.iter().map(|c| Filter::parse(&format!("{c}={longest}")).unwrap().bind(&table).unwrap()).collect();
     let by = IndexUse::best(&table, &conditions, None).unwrap();
@@ -131,7 +131,7 @@ fn an_indexed_text_has_512_bytes_in_each_of_eight_columns() {
     one(&store, put("t", 2, &[("h", &longer)])).unwrap();
     one(&store, index(&["h"], "late")).unwrap();
     one(&store, Write::BuildIndex { table: "t".into(), index: "late".into(), rows: 100 }).unwrap();
-    let table = store.view().table("t").unwrap().unwrap();
+    let table = store.view().table("t").unwrap();
     let IndexState::Failed(why) = &table.indexes[0].state else { panic!("{:?}", table.indexes[0].state) };
     assert!(why.contains("has 513 bytes"), "{why}");
 }

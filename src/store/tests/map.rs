@@ -37,7 +37,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 type Map = BTreeMap<RowKey, (Value, u64)>;
 
 fn rows(view: &View, after: Option<&RowKey>) -> Map {
-    let table = view.table("t").unwrap().unwrap();
+    let table = view.table("t").unwrap();
     let rows = view.scan(&table, after).map(Result::unwrap);
     rows.map(|(key, mut row)| (key, (row.values.remove(0), row.revision))).collect()
 }
@@ -45,7 +45,7 @@ fn rows(view: &View, after: Option<&RowKey>) -> Map {
 fn same(view: &View, map: &Map) {
     assert_eq!(&rows(view, None), map);
     assert_eq!(view.tables().unwrap()[0].1, map.len() as u64);
-    let table = view.table("t").unwrap().unwrap();
+    let table = view.table("t").unwrap();
     for n in (0..40).step_by(7) {
         let key = RowKey(n.to_string().into_bytes());
         let tail: Map =

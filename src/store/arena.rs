@@ -1,0 +1,41 @@
+//! Owns bytes that stay where they were put until all of them go at once: one allocation for many keys and values.
+
+/// How many bytes the first chunk has; each next one has twice as many, up to the second.
+const CHUNK_BYTES: [usize; 2] = [4 << 10, 256 << 10];
+
+/// Where some bytes are.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    chunk: u32,
+    at: u32,
+    length: u32,
+}
+
+/// Bytes that can be added and looked at.
+#[derive(Default)]
+pub(super) struct Arena {
+    /// None grows beyond what it was made for, so that nothing moves.
+    chunks: Vec<Vec<u8>>,
+}
+
+impl Arena {
+    /// Keeps a copy of `bytes`; of more than 4 GiB in one piece nobody makes a key or a value.
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Place {
+        let fits = self.chunks.last().is_some_and(|last| last.capacity() - last.len() >= bytes.len());
+        if !fits {
+            let size = CHUNK_BYTES[0].checked_shl(self.chunks.len() as u32).unwrap_or(usize::MAX).min(CHUNK_BYTES[1]);
+            self.chunks.push(Vec::with_capacity(size.max(bytes.len())));
+        }
+        let last = self.chunks.len() - 1;
+        let chunk = &mut self.chunks[last];
+        let place = Place { chunk: last as u32, at: chunk.len() as u32, length: bytes.len() as u32 };
+        chunk.extend_from_slice(bytes);
+        place
+    }
+
+    /// What was put there.
+    pub(super) fn get(&self, place: Place) -> &[u8] {
+        let Place { chunk, at, length } = place;
+        &self.chunks[chunk as usize][at as usize..][..length as usize]
+    }
+}
