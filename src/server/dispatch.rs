@@ -1,11 +1,12 @@
 //! Owns the way of one request: admit it, find its route, read it, handle it, count it.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Buf;
-use futures::{FutureExt as _, Stream};
+use futures::{FutureExt as _, Stream, future};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::upgrade::OnUpgrade;
 use hyper::{HeaderMap, Method};
@@ -170,58 +171,53 @@ impl App {
         Ok(place)
     }
 
-    /// The busiest routes; the others are kept apart, since a future is as large as its largest part, and moved whole.
-    async fn route(&self, endpoint: Endpoint, ask: Ask) -> Result<Response, Failure> {
+    /// The handler's work, in a box of its own: within another future it would be as large as the largest of them
+    /// all, and moved whole with every request.
+    fn route(&self, endpoint: Endpoint, ask: Ask) -> Work<'_> {
         match endpoint {
-            Endpoint::GetRow => read::row(self, ask).await,
-            Endpoint::PutRow => write::put(self, ask, PutMode::Replace).await,
-            Endpoint::PatchRow => write::put(self, ask, PutMode::Update).await,
-            Endpoint::DeleteRow => write::delete(self, ask).await,
-            Endpoint::InsertV0 => write::row_v0(self, ask, parse_insert, 201).await,
-            Endpoint::UpdateV0 => write::row_v0(self, ask, parse_update, 200).await,
-            Endpoint::DeleteV0 => write::row_v0(self, ask, parse_delete, 200).await,
-            other => Box::pin(self.route_rare(other, ask)).await,
+            Endpoint::GetRow => Box::pin(read::row(self, ask)),
+            Endpoint::PutRow => Box::pin(write::put(self, ask, PutMode::Replace)),
+            Endpoint::PatchRow => Box::pin(write::put(self, ask, PutMode::Update)),
+            Endpoint::DeleteRow => Box::pin(write::delete(self, ask)),
+            Endpoint::InsertV0 => Box::pin(write::row_v0(self, ask, parse_insert, 201)),
+            Endpoint::UpdateV0 => Box::pin(write::row_v0(self, ask, parse_update, 200)),
+            Endpoint::DeleteV0 => Box::pin(write::row_v0(self, ask, parse_delete, 200)),
+            Endpoint::SearchV0 => Box::pin(search::search_v0(self, ask)),
+            Endpoint::CreateTableV0 => Box::pin(write::create_table(self, ask, parse_create_table_v0)),
+            Endpoint::Rows => Box::pin(search::rows(self, ask)),
+            Endpoint::UpdateRows => Box::pin(change::update(self, ask)),
+            Endpoint::DeleteRows => Box::pin(change::delete(self, ask)),
+            Endpoint::Transaction => Box::pin(write::transaction(self, ask)),
+            // It reads its own body: `handle`.
+            Endpoint::Import => at_once(Err(Failure::internal("a request came the wrong way"))),
+            Endpoint::Export => Box::pin(export::export(self, ask)),
+            Endpoint::Sql => Box::pin(sql::sql(self, ask)),
+            Endpoint::ListTables => Box::pin(read::tables(self, ask)),
+            Endpoint::CreateTable => Box::pin(write::create_table(self, ask, parse_create_table)),
+            Endpoint::DescribeTable => Box::pin(read::table(self, ask)),
+            Endpoint::DropTable => Box::pin(write::drop_table(self, ask)),
+            Endpoint::AlterTable => Box::pin(write::alter_table(self, ask)),
+            Endpoint::CreateIndex => Box::pin(write::create_index(self, ask)),
+            Endpoint::DropIndex => Box::pin(write::drop_index(self, ask)),
+            Endpoint::Status => Box::pin(cluster::status(self)),
+            Endpoint::Nodes => Box::pin(cluster::nodes(self)),
+            Endpoint::Verify => Box::pin(cluster::verify(self, ask)),
+            Endpoint::Livez => at_once(cluster::livez(self, ask)),
+            Endpoint::Readyz => at_once(cluster::readyz(self, ask)),
+            Endpoint::Version => at_once(cluster::version(self)),
+            Endpoint::Metrics => at_once(cluster::metrics()),
+            Endpoint::OpenApi => at_once(openapi::answer()),
+            Endpoint::Root => at_once(cluster::root(self)),
+            Endpoint::Peer => at_once(peer::connect(self, ask)),
         }
     }
+}
 
-    async fn route_rare(&self, endpoint: Endpoint, ask: Ask) -> Result<Response, Failure> {
-        match endpoint {
-            Endpoint::SearchV0 => search::search_v0(self, ask).await,
-            Endpoint::CreateTableV0 => write::create_table(self, ask, parse_create_table_v0).await,
-            Endpoint::Rows => search::rows(self, ask).await,
-            Endpoint::UpdateRows => change::update(self, ask).await,
-            Endpoint::DeleteRows => change::delete(self, ask).await,
-            Endpoint::Transaction => write::transaction(self, ask).await,
-            // `route` has the first ones, and an import reads its own body: `handle`.
-            Endpoint::GetRow
-            | Endpoint::PutRow
-            | Endpoint::PatchRow
-            | Endpoint::DeleteRow
-            | Endpoint::InsertV0
-            | Endpoint::UpdateV0
-            | Endpoint::DeleteV0
-            | Endpoint::Import => Err(Failure::internal("a request came the wrong way")),
-            Endpoint::Export => export::export(self, ask).await,
-            Endpoint::Sql => sql::sql(self, ask).await,
-            Endpoint::ListTables => read::tables(self, ask).await,
-            Endpoint::CreateTable => write::create_table(self, ask, parse_create_table).await,
-            Endpoint::DescribeTable => read::table(self, ask).await,
-            Endpoint::DropTable => write::drop_table(self, ask).await,
-            Endpoint::AlterTable => write::alter_table(self, ask).await,
-            Endpoint::CreateIndex => write::create_index(self, ask).await,
-            Endpoint::DropIndex => write::drop_index(self, ask).await,
-            Endpoint::Status => cluster::status(self).await,
-            Endpoint::Nodes => cluster::nodes(self).await,
-            Endpoint::Verify => cluster::verify(self, ask).await,
-            Endpoint::Livez => cluster::livez(self, ask),
-            Endpoint::Readyz => cluster::readyz(self, ask),
-            Endpoint::Version => cluster::version(self),
-            Endpoint::Metrics => cluster::metrics(),
-            Endpoint::OpenApi => openapi::answer(),
-            Endpoint::Root => cluster::root(self),
-            Endpoint::Peer => peer::connect(self, ask),
-        }
-    }
+/// What a handler does.
+type Work<'a> = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send + 'a>>;
+
+fn at_once<'a>(answer: Result<Response, Failure>) -> Work<'a> {
+    Box::pin(future::ready(answer))
 }
 
 /// The names in a path, decoded once and checked: a table, a row id; empty where the route has none.
@@ -238,14 +234,15 @@ fn named(route: &Route, segments: [&str; 2]) -> Result<[String; 2], Failure> {
 }
 
 /// Turns a handler's panic into a failure: one request fails, the node lives on.
-async fn shielded(answer: impl Future<Output = Result<Response, Failure>>) -> Result<Response, Failure> {
-    match AssertUnwindSafe(answer).catch_unwind().await {
-        Ok(answer) => answer,
-        Err(_) => {
+fn shielded(
+    answer: impl Future<Output = Result<Response, Failure>>,
+) -> impl Future<Output = Result<Response, Failure>> {
+    AssertUnwindSafe(answer).catch_unwind().map(|answer| {
+        answer.unwrap_or_else(|_| {
             tracing::error!("a request handler panicked");
             Err(Failure::internal("the request could not be handled, by a fault of the server's own"))
-        }
-    }
+        })
+    })
 }
 
 fn no_such_path(path: &str) -> Failure {
