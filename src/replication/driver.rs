@@ -19,10 +19,14 @@ use super::wire::{Request, Response};
 
 /// How often the task looks.
 const TICK: Duration = Duration::from_millis(20);
+/// How often it looks while an election is near or under way: writes wait for what it finds.
+const QUICK_TICK: Duration = Duration::from_millis(2);
+/// How much later than this node's the other followers' leases may end.
+const SLACK: Duration = Duration::from_millis(5);
 /// How much later the voter of the next rank stands for election.
 const STEP: Duration = Duration::from_millis(80);
-/// How long a node waits between two attempts of its own.
-const RETRY: Duration = Duration::from_millis(160);
+/// How long a node waits between two attempts of its own: twice as long each time, up to the second.
+const RETRY: [Duration; 2] = [Duration::from_millis(40), Duration::from_millis(160)];
 /// How long the preferred leader must have been well before it gets leadership back.
 const SETTLED: Duration = Duration::from_secs(2);
 /// After how long a time of leading the preferred leader's earlier failures are forgotten.
@@ -34,12 +38,10 @@ const SETTLED_LAG: u64 = 64;
 pub(crate) async fn run(core: Arc<Core>) {
     let mut driver =
         Driver { core, spell: Spell::default(), hand_back: HandBack::default(), led: None, silent: BTreeSet::new() };
-    let mut tick = tokio::time::interval(TICK);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     driver.form().await;
     // Also while the node retires: those who wait must hear who leads next.
-    while driver.step().await.is_some() {
-        tick.tick().await;
+    while let Some(pause) = driver.step().await {
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -57,6 +59,7 @@ struct Driver {
 #[derive(Default)]
 struct Spell {
     announced: bool,
+    attempts: u32,
     last_attempt: Option<Instant>,
 }
 
@@ -87,8 +90,8 @@ impl HandBack {
 }
 
 impl Driver {
-    /// One look at the state of things; `None` once Raft has stopped.
-    async fn step(&mut self) -> Option<()> {
+    /// One look at the state of things; answers when to look again, `None` once Raft has stopped.
+    async fn step(&mut self) -> Option<Duration> {
         let metrics = self.core.metrics();
         if let Err(e) = &metrics.running_state {
             if !self.core.stopping.load(Ordering::Relaxed) {
@@ -101,12 +104,14 @@ impl Driver {
         let Ok(heard) = tokio::time::timeout(self.core.lease(), heard).await else {
             // Raft waits for the disk: whatever was known of the leadership is no longer.
             self.report(&metrics, Duration::MAX);
-            return Some(());
+            return Some(TICK);
         };
         let silence = heard.ok()?.map_or(Duration::MAX, |at| at.elapsed());
-        self.report(&metrics, silence);
+        let fresh = self.report(&metrics, silence);
+        let near = !fresh || (!leads && silence + TICK > self.core.lease());
+        let pause = if near && silence < self.core.lease() * 3 { QUICK_TICK } else { TICK };
         if self.core.stopping.load(Ordering::Relaxed) {
-            return Some(());
+            return Some(pause);
         }
         if leads {
             self.spell = Spell::default();
@@ -117,11 +122,11 @@ impl Driver {
             self.hand_back.follow(metrics.current_leader == self.core.preferred());
             self.maybe_stand(&metrics, silence).await;
         }
-        Some(())
+        Some(pause)
     }
 
-    /// Tells the rest of the node, the log and the figures who leads.
-    fn report(&mut self, metrics: &RaftMetrics, silence: Duration) {
+    /// Tells the rest of the node, the log and the figures who leads; answers whether that is sure.
+    fn report(&mut self, metrics: &RaftMetrics, silence: Duration) -> bool {
         let core = &self.core;
         let leads = metrics.state.is_leader();
         let voters = metrics.membership_config.membership().voter_ids().count();
@@ -147,6 +152,7 @@ impl Driver {
                 tracing::warn!("[WARNING] I am the new TEMP MASTER");
             }
         }
+        fresh
     }
 
     /// Logs, once each time, which followers fall silent and which come back.
@@ -173,16 +179,18 @@ impl Driver {
         let Some(rank) = membership.voter_ids().filter(|id| Some(*id) != lost).position(|id| id == self.core.id) else {
             return;
         };
-        let wait = self.core.lease() + TICK + STEP * rank as u32;
+        let wait = self.core.lease() + SLACK + STEP * rank as u32;
         if silence.min(self.core.started.elapsed()) < wait {
             if silence < self.core.lease() {
                 self.spell = Spell::default();
             }
             return;
         }
-        if self.spell.last_attempt.is_some_and(|at| at.elapsed() < RETRY) {
+        let retry = (RETRY[0] * 2_u32.pow(self.spell.attempts.saturating_sub(1).min(8))).min(RETRY[1]);
+        if self.spell.last_attempt.is_some_and(|at| at.elapsed() < retry) {
             return;
         }
+        self.spell.attempts += 1;
         self.spell.last_attempt = Some(Instant::now());
         if !std::mem::replace(&mut self.spell.announced, true) {
             tracing::warn!("Master is down! Trying to become master...");
