@@ -5,7 +5,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::Stream;
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, TryStreamExt as _, future, stream};
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::RPCOption;
@@ -31,8 +32,12 @@ use crate::world::work;
 const INSTALL_TIME: Duration = Duration::from_secs(120);
 /// How long a peer that gets a snapshot may be silent, whatever it does with it, before that begins anew.
 const STALLED: Duration = Duration::from_secs(2);
-/// How long one chunk of a snapshot may take.
-const CHUNK_TIME: Duration = Duration::from_secs(10);
+/// How many bytes of a snapshot a message has: so few that a narrow link brings each before it counts as silent.
+const PIECE: usize = 16 << 10;
+/// How many of them are under way at a time.
+pub(super) const PIECES: usize = 16;
+/// How long one of them may take, with those before it.
+const PIECE_TIME: Duration = Duration::from_secs(60);
 
 /// The links to the peers. Raft's messages and the clients' have a connection each, so that a
 /// large forwarded batch does not hold up a heartbeat.
@@ -211,6 +216,25 @@ impl RaftNetworkV2<TypeConfig> for Peer {
     }
 }
 
+/// A snapshot in pieces; its next chunk is read while those of the one before are on their way.
+fn pieces(export: Export) -> impl Stream<Item = Result<Bytes, RPCError<TypeConfig>>> {
+    let read = |mut chunks: Export| work(move || (chunks.next(), chunks));
+    let failed = |e: &(dyn std::error::Error + 'static)| RPCError::Network(NetworkError::new(&AnyError::error(e)));
+    let chunks = stream::unfold(Some(read(export)), move |reading| async move {
+        match reading?.await {
+            Ok((Some(Ok(chunk)), rest)) => Some((Ok(Bytes::from(chunk)), Some(read(rest)))),
+            Ok((Some(Err(e)), _)) => Some((Err(failed(&e)), None)),
+            Ok((None, _)) => None,
+            Err(e) => Some((Err(failed(&e)), None)),
+        }
+    });
+    chunks.flat_map(|chunk| {
+        let (mut rest, error) = chunk.map_or_else(|e| (Bytes::new(), Some(e)), |chunk| (chunk, None));
+        let next = move || (!rest.is_empty()).then(|| Ok(rest.split_to(rest.len().min(PIECE))));
+        stream::iter(std::iter::from_fn(next).chain(error.map(Err)))
+    })
+}
+
 async fn send_snapshot(
     link: Link,
     vote: Vote,
@@ -220,20 +244,41 @@ async fn send_snapshot(
         Response::Received => Ok(()),
         other => Err(odd(&other)),
     };
-    let soon = || Instant::now() + CHUNK_TIME;
+    let (link, soon) = (&link, || Instant::now() + PIECE_TIME);
     expect_received(link.call_watched(&Request::SnapshotBegin(vote), soon()).await.map_err(rpc_error)?)?;
-    let failed = |e: &(dyn std::error::Error + 'static)| RPCError::Network(NetworkError::new(&AnyError::error(e)));
-    let read = |mut chunks: Export| work(move || (chunks.next(), chunks));
-    let mut reading = read(view.export());
-    while let (Some(chunk), chunks) = reading.await.map_err(|e| failed(&e))? {
-        // The next one is read while this one is on its way.
-        reading = read(chunks);
-        let chunk = chunk.map_err(|e| failed(&e))?;
-        let request = Request::SnapshotChunk(chunk.into());
-        expect_received(link.call_watched(&request, soon()).await.map_err(rpc_error)?)?;
-    }
+    let sent = pieces(view.export()).map(|piece| async move {
+        let request = Request::SnapshotChunk(piece?);
+        expect_received(link.call_watched(&request, soon()).await.map_err(rpc_error)?)
+    });
+    sent.buffered(PIECES).try_for_each(|()| future::ready(Ok(()))).await?;
     match link.call_watched(&Request::SnapshotEnd, Instant::now() + INSTALL_TIME).await.map_err(rpc_error)? {
         Response::Installed(vote) => Ok(SnapshotResponse::new(vote)),
         other => Err(odd(&other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Cell, ColumnSpec, Proposal, PutMode, When, Write};
+    use crate::store::{Marks, Store};
+
+    #[tokio::test]
+    async fn a_snapshot_is_sent_whole_in_small_pieces() {
+        let store = Store::in_memory().unwrap();
+        let columns = vec![ColumnSpec::parse("text").unwrap()];
+        let mut proposals = vec![Write::CreateTable { name: "t".into(), columns }];
+        proposals.extend((0..200).map(|n| put(n, 3_000)));
+        let proposals: Vec<_> = proposals.into_iter().map(|write| Proposal { write, key: None, at_ms: 1 }).collect();
+        assert!(store.apply(&proposals, Marks::default()).unwrap().iter().all(Result::is_ok));
+        let whole: Vec<u8> = store.view().export().map(Result::unwrap).collect::<Vec<_>>().concat();
+        let sent: Vec<Bytes> = pieces(store.view().export()).map(Result::unwrap).collect().await;
+        assert!(sent.iter().all(|piece| (1..=PIECE).contains(&piece.len())));
+        assert!(sent.len() >= whole.len() / PIECE && sent.concat() == whole, "{} pieces", sent.len());
+    }
+
+    fn put(n: usize, length: usize) -> Write {
+        let cells = vec![("text".to_string(), Cell::Text("x".repeat(length)))];
+        Write::Put { table: "t".into(), row_id: n.to_string(), cells, mode: PutMode::Replace, when: When::Always }
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 
 use super::applier::received_snapshot;
 use super::batcher::Batcher;
 use super::core::Core;
 use super::link::drain_frames;
+use super::network::PIECES;
 use super::types::Vote;
 use super::wire::{FrameReader, Request, Response, encode};
 use crate::store::{Receiver, StoreError};
@@ -40,16 +41,13 @@ async fn read_requests<R: AsyncRead + Unpin>(
     answers: mpsc::UnboundedSender<Bytes>,
 ) -> std::io::Result<()> {
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
-    let incoming: Arc<Mutex<Option<Incoming>>> = Arc::default();
+    let mut snapshots: Option<mpsc::Sender<(u64, Request)>> = None;
     while let Some((id, request)) = frames.next::<Request>().await? {
         if matches!(request, Request::SnapshotBegin(_) | Request::SnapshotChunk(_) | Request::SnapshotEnd) {
-            // In order, one at a time: the sender waits for each answer. Meanwhile other requests are answered,
-            // which shows the sender that this node and the connection live.
-            let (core, incoming, answers) = (core.clone(), incoming.clone(), answers.clone());
-            tokio::spawn(async move {
-                let response = receive_snapshot(&core, &mut *incoming.lock().await, request).await;
-                send(&answers, id, &response.unwrap_or_else(Response::Fault));
-            });
+            let queue = snapshots.get_or_insert_with(|| receive_snapshots(core.clone(), answers.clone()));
+            if queue.try_send((id, request)).is_err() {
+                return Err(std::io::Error::other("more of a snapshot came than is answered"));
+            }
             continue;
         }
         let Ok(slot) = slots.clone().acquire_owned().await else { return Ok(()) };
@@ -84,6 +82,20 @@ fn send(answers: &mpsc::UnboundedSender<Bytes>, id: u64, response: &Response) {
 struct Incoming {
     vote: Vote,
     receiver: Receiver,
+}
+
+/// Takes a connection's snapshots, in order, one message at a time. Meanwhile other requests are answered, which
+/// shows the sender that this node and the connection live.
+fn receive_snapshots(core: Arc<Core>, answers: mpsc::UnboundedSender<Bytes>) -> mpsc::Sender<(u64, Request)> {
+    let (queue, mut requests) = mpsc::channel(PIECES + 1);
+    tokio::spawn(async move {
+        let mut incoming = None;
+        while let Some((id, request)) = requests.recv().await {
+            let response = receive_snapshot(&core, &mut incoming, request).await;
+            send(&answers, id, &response.unwrap_or_else(Response::Fault));
+        }
+    });
+    queue
 }
 
 async fn receive_snapshot(
