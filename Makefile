@@ -76,10 +76,11 @@ FUZZ_ROUNDS ?= 1000000
 fuzz:
 	DDB_FUZZ_ROUNDS=$(FUZZ_ROUNDS) $(CARGO) test --locked --lib fuzz::
 
-# The same rules, searched by coverage with libFuzzer for SECS seconds each (fuzz/); needs a C++ compiler.
-# TARGETS="bodies words" tries some only.
+# The same rules, searched by coverage with libFuzzer for SECS seconds each, or RUNS inputs that are always the same
+# (fuzz/); needs a C++ compiler. TARGETS="bodies words" tries some only.
+FUZZ_PROFILE ?= sim
 fuzz-coverage:
-	fuzz/run $(or $(SECS),30) $(TARGETS)
+	PROFILE=$(FUZZ_PROFILE) fuzz/run "$(if $(RUNS),-runs=$(RUNS) -seed=1,-max_total_time=$(or $(SECS),30))" $(TARGETS)
 
 # The HTTP API of a real cluster, tried with what /openapi.json allows and forbids; needs pip.
 FUZZ_SECONDS ?= 120
