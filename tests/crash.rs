@@ -275,3 +275,31 @@ async fn a_full_disk_is_waited_out() {
         written.check(&cluster, 1, point).await;
     }
 }
+
+#[tokio::test]
+async fn a_panic_of_a_handler_fails_its_request_and_no_other() {
+    let mut cluster = cluster(3).await;
+    let mut written = Written::default();
+    written.more(&cluster, 1, 5).await;
+    cluster.kill(2);
+    cluster.launch(2, "FAILPOINTS", "propose=4*off->1*panic->off");
+    cluster.leader().await;
+    let put = async |n: u64| {
+        let body = json!({"data": {"n": n}});
+        cluster.request(2, "PUT", &format!("/v1/tables/t/rows/{n}"), Some(body)).await
+    };
+    let answers = futures::future::join_all((100..140).map(put)).await;
+    let (failed, rest): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status >= 300);
+    assert_eq!(
+        (failed.len(), rest.len()),
+        (1, 39),
+        "{:?}",
+        failed.iter().map(|answer| &answer.text).collect::<Vec<_>>()
+    );
+    assert_eq!((failed[0].status, &failed[0].json["error"]["outcome"]), (500, &json!("unknown")), "{}", failed[0].text);
+    assert!(cluster.log(2).contains("a request handler panicked"), "{}", cluster.log(2));
+    assert!(cluster.ended(2).is_none(), "the node has ended");
+    written.more(&cluster, 2, 5).await;
+    let counted = cluster.get(2, "/v1/tables/t/rows?count=1").await.expect(200);
+    assert_eq!(counted.json["count"], 49, "{}", counted.text);
+}

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::group::{Group, LEADER_WAIT, LOOK_AGAIN};
 use super::types::Item;
 use super::wire::Refusal;
+use crate::disk::reach;
 use crate::model::{Answer, Code, Failure, IdempotencyKey, Proposal, Write};
 
 /// How much longer a write that was proposed waits for a quorum that seems lost: a change of
@@ -33,6 +34,7 @@ impl Group {
     /// until it is answered or time is up.
     pub(super) async fn propose_item(&self, item: Item, repeatable: bool, deadline: Instant) -> Answer {
         self.core.door()?;
+        reach("propose").map_err(|e| Failure::internal(format!("{e}; nothing was written")))?;
         let bytes = match item.encode() {
             Ok(bytes) => bytes,
             Err(e) => return Err(Failure::new(Code::Internal, format!("cannot encode the write: {e}"))),
