@@ -108,7 +108,7 @@ impl Driver {
         };
         let silence = heard.ok()?.map_or(Duration::MAX, |at| at.elapsed());
         let fresh = self.report(&metrics, silence);
-        let near = !fresh || (!leads && silence + TICK > self.core.lease());
+        let near = !fresh || (!leads && silence > self.core.lease().saturating_sub(TICK));
         let pause = if near && silence < self.core.lease() * 3 { QUICK_TICK } else { TICK };
         if self.core.stopping.load(Ordering::Relaxed) {
             return Some(pause);

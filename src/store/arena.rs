@@ -1,7 +1,9 @@
 //! Owns bytes that stay where they were put until all of them go at once: one allocation for many keys and values.
 
-/// How many bytes the first chunk has; each next one has twice as many, up to the second.
-const CHUNK_BYTES: [usize; 2] = [4 << 10, 256 << 10];
+/// How many bytes the first chunk has.
+const CHUNK_BYTES: usize = 4 << 10;
+/// How many times the next one has twice as many.
+const DOUBLINGS: usize = 6;
 
 /// Where some bytes are.
 #[derive(Clone, Copy)]
@@ -23,7 +25,7 @@ impl Arena {
     pub(super) fn put(&mut self, bytes: &[u8]) -> Place {
         let fits = self.chunks.last().is_some_and(|last| last.capacity() - last.len() >= bytes.len());
         if !fits {
-            let size = CHUNK_BYTES[0].checked_shl(self.chunks.len() as u32).unwrap_or(usize::MAX).min(CHUNK_BYTES[1]);
+            let size = CHUNK_BYTES << self.chunks.len().min(DOUBLINGS);
             self.chunks.push(Vec::with_capacity(size.max(bytes.len())));
         }
         let last = self.chunks.len() - 1;
@@ -37,5 +39,21 @@ impl Arena {
     pub(super) fn get(&self, place: Place) -> &[u8] {
         let Place { chunk, at, length } = place;
         &self.chunks[chunk as usize][at as usize..][..length as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_was_put_is_there_and_lies_in_few_chunks() {
+        let mut arena = Arena::default();
+        let bytes = |n: usize| vec![n as u8; if n.is_multiple_of(500) { 300 << 10 } else { n % 400 }];
+        let places: Vec<Place> = (0..30_000).map(|n| arena.put(&bytes(n))).collect();
+        assert!(places.iter().enumerate().all(|(n, place)| arena.get(*place) == bytes(n)));
+        let length: usize = arena.chunks.iter().map(Vec::len).sum();
+        let room: usize = arena.chunks.iter().map(Vec::capacity).sum();
+        assert!(room < length * 2 && arena.chunks.len() < 200, "{} chunks, {length} of {room}", arena.chunks.len());
     }
 }

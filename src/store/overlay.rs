@@ -3,15 +3,15 @@
 //! A batch is inserted under a sequence number of its own. A reader that knows a number sees, for
 //! each key, the newest version up to it. A key is found by its hash; the order of the keys is made when
 //! somebody wants it, as most of what is written is on disk before that. The lock is held for a look, a page of a scan
-//! or some inserts; nobody reads a file or waits for anything under it. Versions go away with the overlay as a whole,
-//! after a checkpoint, which reads an overlay that is no longer written.
+//! or some inserts; nobody reads a file or waits for anything under it, but a checkpoint, whose overlay is no longer
+//! written. Versions go away with the overlay as a whole, after that.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::arena::{Arena, Place};
 
@@ -52,6 +52,8 @@ struct Map {
     older: Vec<Version>,
     /// The places of the entries, by key.
     by_key: HashTable<u32>,
+    /// Nobody outside knows which keys would fall together.
+    hasher: RandomState,
     /// The places of the entries in key order, but for those that came since that was last made.
     in_order: Vec<u32>,
 }
@@ -66,7 +68,7 @@ impl Map {
     }
 
     fn insert(&mut self, seq: u64, key: &[u8], value: Option<&[u8]>) {
-        let hash = xxh3_64(key);
+        let hash = self.hasher.hash_one(key);
         let version = Version { seq, value: value.map(|value| self.arena.put(value)), older: None };
         if let Some(entry) = self.by_key.find(hash, |entry| self.key(*entry) == key).copied() {
             let newest = &mut self.entries[entry as usize].newest;
@@ -76,8 +78,9 @@ impl Map {
         }
         let entry = self.entries.len() as u32;
         self.entries.push(Entry { key: self.arena.put(key), newest: version });
-        let (arena, entries) = (&self.arena, &self.entries);
-        self.by_key.insert_unique(hash, entry, |entry| xxh3_64(arena.get(entries[*entry as usize].key)));
+        let Map { arena, entries, hasher, .. } = self;
+        let hash_of = |entry: &u32| hasher.hash_one(arena.get(entries[*entry as usize].key));
+        self.by_key.insert_unique(hash, entry, hash_of);
     }
 
     /// What an entry is at sequence number `seq`; `None` where it was not known here yet.
@@ -177,7 +180,7 @@ impl Overlay {
     /// Calls `look` with what `key` is at sequence number `seq`; `None` where this overlay does not know the key.
     pub(super) fn look<T>(&self, key: &[u8], seq: u64, look: impl FnOnce(Option<&[u8]>) -> T) -> Option<T> {
         let map = self.read();
-        let entry = *map.by_key.find(xxh3_64(key), |entry| map.key(*entry) == key)?;
+        let entry = *map.by_key.find(map.hasher.hash_one(key), |entry| map.key(*entry) == key)?;
         map.at(entry, seq).map(|version| look(map.value(version)))
     }
 
