@@ -92,8 +92,11 @@ impl Map {
         Some(version)
     }
 
-    fn is_ordered(&self) -> bool {
-        self.in_order.len() == self.entries.len()
+    /// Whether the order is known of all keys that were here at sequence number `seq`; those that came later stand
+    /// behind them.
+    fn is_ordered(&self, seq: u64) -> bool {
+        let next = self.in_order.len();
+        next == self.entries.len() || self.at(next as u32, seq).is_none()
     }
 
     /// The order of all keys.
@@ -196,7 +199,7 @@ impl Overlay {
     /// Calls `each` with the newest version of every key, in key order, until it fails. No key may be inserted
     /// meanwhile or later: it is for an overlay that is complete.
     pub(super) fn for_newest<E>(&self, mut each: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), E>) -> Result<(), E> {
-        let keys = self.in_order(|map| map.in_order.len());
+        let keys = self.in_order(u64::MAX, |map| map.in_order.len());
         for first in (0..keys).step_by(TURN) {
             let map = self.read();
             for entry in map.in_order.iter().skip(first).take(TURN) {
@@ -214,11 +217,11 @@ impl Overlay {
         self.map.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the map once the order of all keys is known. It is made while others read.
-    fn in_order<T>(&self, look: impl FnOnce(&Map) -> T) -> T {
+    /// Looks at the map once the order is known of all keys that were here at `seq`. It is made while others read.
+    fn in_order<T>(&self, seq: u64, look: impl FnOnce(&Map) -> T) -> T {
         loop {
             let map = self.read();
-            if map.is_ordered() {
+            if map.is_ordered(seq) {
                 return look(&map);
             }
             let order = map.order();
@@ -232,12 +235,12 @@ impl Overlay {
 
     /// The first changes from `from` (included) to `to` (excluded) as of `seq`, in key order.
     fn page(&self, from: &[u8], to: &[u8], seq: u64) -> VecDeque<Change> {
-        self.in_order(|map| map.page(map.range(from, to).iter(), seq))
+        self.in_order(seq, |map| map.page(map.range(from, to).iter(), seq))
     }
 
     /// The last changes from `from` (included) to `to` (excluded) as of `seq`, from the last on.
     fn page_back(&self, from: &[u8], to: &[u8], seq: u64) -> VecDeque<Change> {
-        self.in_order(|map| map.page(map.range(from, to).iter().rev(), seq))
+        self.in_order(seq, |map| map.page(map.range(from, to).iter().rev(), seq))
     }
 }
 
@@ -298,5 +301,35 @@ impl Iterator for OverlayScanBack {
             }
         }
         page.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(overlay: &Arc<Overlay>, seq: u64) -> Vec<u8> {
+        let scan = OverlayScan::new(overlay.clone(), vec![0], vec![255], seq);
+        let back: Vec<_> = OverlayScanBack::new(overlay.clone(), vec![0], vec![255], seq).collect();
+        let there: Vec<_> = scan.collect();
+        assert!(there.iter().eq(back.iter().rev()));
+        there.into_iter().map(|(key, _)| key[0]).collect()
+    }
+
+    #[test]
+    fn a_scan_orders_what_was_there_at_its_time_and_no_more() {
+        let overlay = Arc::new(Overlay::default());
+        let insert = |seq, keys: &[u8]| overlay.insert(seq, keys.iter().map(|key| (vec![*key], Some(vec![seq as u8]))));
+        insert(1, &[9, 3, 7, 1, 30, 20]);
+        assert_eq!(keys(&overlay, 1), [1, 3, 7, 9, 20, 30]);
+        insert(2, &[8, 3]);
+        assert_eq!(keys(&overlay, 1), [1, 3, 7, 9, 20, 30], "what came later is not seen");
+        assert_eq!(overlay.read().in_order.len(), 6, "nor put in order for it");
+        assert_eq!(keys(&overlay, 2), [1, 3, 7, 8, 9, 20, 30]);
+        insert(3, &[2]);
+        assert_eq!(keys(&overlay, 2), [1, 3, 7, 8, 9, 20, 30]);
+        assert_eq!(keys(&overlay, 3), [1, 2, 3, 7, 8, 9, 20, 30]);
+        assert_eq!(overlay.look(&[3], 1, |value| value.map(<[u8]>::to_vec)), Some(Some(vec![1])));
+        assert_eq!(overlay.look(&[8], 1, |value| value.map(<[u8]>::to_vec)), None);
     }
 }
