@@ -32,7 +32,7 @@ sim:
 # ASSERTIONS=off leaves out those of the Raft library, so that histories, replicas and restarts must show it.
 mutants:
 	$(if $(MUTANT),MUTANT=$(MUTANT)) $(CARGO) test --locked --profile $(SIM_PROFILE) --features failpoints,mutants --test sim \
-		$(if $(filter off,$(ASSERTIONS)),--config profile.$(SIM_PROFILE).package.openraft.debug-assertions=false) -- \
+		$(if $(filter off,$(ASSERTIONS)),$(foreach library,openraft validit,--config profile.$(SIM_PROFILE).package.$(library).debug-assertions=false)) -- \
 		--ignored --exact --nocapture mutants::every_broken_promise_is_found_out
 
 doc:
