@@ -46,7 +46,8 @@ impl Catalog {
     /// Reads it from the keyspace.
     pub(super) fn load(snapshot: &Snapshot) -> Result<Catalog, StoreError> {
         let file = snapshot.file();
-        let counters = snapshot.get(&keys::counters())?.map_or(Ok(Counters::default()), |own| decode(file, &own))?;
+        let counters: Option<Counters> = snapshot.look(&keys::counters(), |own| decode(file, own))?;
+        let counters = counters.unwrap_or_default();
         let mut tables = BTreeMap::new();
         for (name, table) in snapshot.schemas.iter() {
             let rows = read_count(snapshot, table.id)?;
@@ -149,10 +150,8 @@ impl Catalog {
 
 /// How many rows a table has.
 pub(super) fn read_count(snapshot: &Snapshot, table: u32) -> Result<u64, StoreError> {
-    match snapshot.get(&keys::count(table))? {
-        Some(count) => decode(snapshot.file(), &count),
-        None => Ok(0),
-    }
+    let count = snapshot.look(&keys::count(table), |count| decode(snapshot.file(), count))?;
+    Ok(count.unwrap_or(0))
 }
 
 /// A key with its value.
@@ -180,10 +179,6 @@ type Staged = Option<Vec<u8>>;
 impl<'a> Batch<'a> {
     pub(super) fn new(snapshot: &'a Snapshot) -> Batch<'a> {
         Batch { snapshot, staged: HashMap::new(), undo: None }
-    }
-
-    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.look(key, |value| Ok(value.to_vec()))
     }
 
     /// Calls `look` with the value of `key`, if it is there.

@@ -22,9 +22,8 @@ const FORGET_AT_ONCE: usize = 4;
 
 /// What is to be answered to a key that came before; `None` for a new one.
 pub(super) fn recall(batch: &Batch<'_>, key: &IdempotencyKey) -> Result<Option<Answer>, StoreError> {
-    let Some(record) = batch.get(&keys::answer(&key.key))? else { return Ok(None) };
-    let Remembered { digest, answer } = decode(batch.file(), &record)?;
-    Ok(Some(if digest == key.digest { answer } else { Err(refusals::key_reused(&key.key)) }))
+    let known: Option<Remembered> = batch.look(&keys::answer(&key.key), |record| decode(batch.file(), record))?;
+    Ok(known.map(|known| if known.digest == key.digest { known.answer } else { Err(refusals::key_reused(&key.key)) }))
 }
 
 /// Remembers an answer, and forgets some old ones.
@@ -44,10 +43,9 @@ pub(super) fn remember(
             break;
         }
         let place = keys::order(counters.first_answer);
-        let Some(oldest) = batch.get(&place)? else {
+        let Some(oldest) = batch.look(&place, |record| decode::<Arrival>(batch.file(), record))? else {
             return Err(StoreError::damaged(batch.file(), "an idempotency key is missing"));
         };
-        let oldest: Arrival = decode(batch.file(), &oldest)?;
         if counters.now_ms - oldest.at_ms <= KEEP_MS {
             break;
         }

@@ -73,7 +73,7 @@ impl Step<'_, '_> {
 
     /// The row that has the values of a sole entry.
     fn holder(&self, place: &[u8]) -> Result<Option<RowKey>, StoreError> {
-        Ok(self.batch.get(place)?.map(|value| held(&value)))
+        self.batch.look(place, |value| Ok(held(value)))
     }
 
     /// Changes the columns of a table; rows stay as they are.
@@ -131,8 +131,9 @@ impl Step<'_, '_> {
         if index.state != IndexState::Building {
             return Err(refusals::not_building(name, &index.name).into());
         }
-        let record = self.batch.get(&keys::build(table.id, index.id))?;
-        let mut progress: Progress = record.map_or(Ok(Progress::default()), |own| decode(self.batch.file(), &own))?;
+        let file = self.batch.file();
+        let progress = self.batch.look(&keys::build(table.id, index.id), |record| decode::<Progress>(file, record))?;
+        let mut progress = progress.unwrap_or_default();
         let prefix = keys::rows(table.id);
         let from = progress.after.as_ref().map_or(prefix.clone(), |last| [keys::row(table.id, last), vec![0]].concat());
         let found = self.batch.range(&from, &keys::end(&prefix), rows as usize, STEP_BYTES)?;

@@ -43,10 +43,6 @@ impl Snapshot {
         Ok(Snapshot { active: Arc::default(), sealed: None, base, seq, tip, schemas })
     }
 
-    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.look(key, |value| Ok(value.to_vec()))
-    }
-
     /// Calls `look` with the value of `key`, if it is there.
     pub(super) fn look<T>(
         &self,

@@ -5,7 +5,6 @@ use crate::model::{
     RowKey, Table, When,
 };
 
-use super::StoreError;
 use super::apply::{Step, Stop};
 use super::keys;
 use super::records::{RowRecord, decode};
@@ -122,8 +121,10 @@ impl Step<'_, '_> {
     /// A row with its id filled in, and how many bytes its record takes.
     fn whole_row(&self, table: &Table, row_id: &str) -> Result<Option<(Row, usize)>, Stop> {
         let key = RowKey::new(table, row_id)?;
-        let Some(bytes) = self.batch.get(&keys::row(table.id, &key))? else { return Ok(None) };
-        let record: Result<RowRecord, StoreError> = decode(self.batch.file(), &bytes);
-        Ok(Some((record?.into_row(table, &key), bytes.len())))
+        let file = self.batch.file();
+        let row = self.batch.look(&keys::row(table.id, &key), |record| {
+            Ok((decode::<RowRecord>(file, record)?.into_row(table, &key), record.len()))
+        });
+        Ok(row?)
     }
 }
