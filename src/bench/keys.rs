@@ -1,5 +1,7 @@
 //! Owns the choice of rows: a worker's own ones, by the distribution of the plan.
 
+use std::ops::Range;
+
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -37,10 +39,12 @@ impl Keys {
         rank * self.workers + self.worker
     }
 
-    /// A key that the worker has not had before, beyond the plan's.
-    pub(super) fn fresh(&mut self) -> u64 {
+    /// So many keys side by side that the worker has not had before, beyond the plan's: a piece of a sorted file. The
+    /// number is the same each time.
+    pub(super) fn fresh(&mut self, count: u64) -> Range<u64> {
+        let first = (self.next * self.workers + self.worker) * count;
         self.next += 1;
-        (self.next - 1) * self.workers + self.worker
+        first..first + count
     }
 
     /// A rank by Zipf's law with exponent 1: the inverse of its continuous form, `own^u - 1`.

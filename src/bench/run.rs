@@ -242,8 +242,7 @@ impl<S: Session> Worker<S> {
 
     async fn load(&mut self) -> Result<u64, String> {
         let mut rows = Vec::with_capacity(BATCH as usize);
-        for _ in 0..BATCH {
-            let key = self.keys.fresh();
+        for key in self.keys.fresh(BATCH) {
             let count = self.home.ledger.next(key).unwrap_or(1);
             rows.push(Row { key, count, value_bytes: self.plan.value_bytes });
         }

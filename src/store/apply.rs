@@ -11,7 +11,8 @@ use crate::model::{
 };
 
 use super::StoreError;
-use super::catalog::{Batch, Catalog};
+use super::batch::Batch;
+use super::catalog::Catalog;
 use super::idempotency;
 use super::keys;
 use super::records::{RowRecord, decode, encode, row_revision};

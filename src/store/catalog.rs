@@ -1,16 +1,16 @@
-//! Owns what the writer knows by heart, and the batch under construction.
+//! Owns what the writer knows by heart.
 //!
 //! A catalog equals the keyspace at the end of each batch. An error in the middle of a batch makes
 //! it useless: the next batch reads it anew.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::Table;
 
 use super::StoreError;
+use super::batch::Batch;
 use super::keys;
-use super::overlay::Change;
 use super::records::{Counters, Marks, Tip, decode, encode};
 use super::snapshot::{Schemas, Snapshot};
 
@@ -80,9 +80,11 @@ impl Catalog {
         }
     }
 
-    /// Notes a table that is about to change.
+    /// Notes a table that is about to change; once, where it is the one that changed last.
     fn note(&mut self, name: &str) {
-        if let Some(undo) = &mut self.undo {
+        if let Some(undo) = &mut self.undo
+            && undo.tables.last().is_none_or(|(last, _)| last != name)
+        {
             undo.tables.push((name.to_string(), self.tables.get(name).cloned()));
         }
     }
@@ -152,130 +154,4 @@ impl Catalog {
 pub(super) fn read_count(snapshot: &Snapshot, table: u32) -> Result<u64, StoreError> {
     let count = snapshot.look(&keys::count(table), |count| decode(snapshot.file(), count))?;
     Ok(count.unwrap_or(0))
-}
-
-/// A key with its value.
-pub(super) type Pair = (Vec<u8>, Vec<u8>);
-
-/// Changes that become visible together; it reads its own.
-pub(super) struct Batch<'a> {
-    snapshot: &'a Snapshot,
-    staged: HashMap<Vec<u8>, Staged>,
-    undo: Option<Staging>,
-}
-
-/// What was staged since the savepoint.
-#[derive(Default)]
-struct Staging {
-    /// What each key was staged as before, the latest change last.
-    before: Vec<(Vec<u8>, Option<Staged>)>,
-    /// The bytes of the values.
-    bytes: usize,
-}
-
-/// What a key becomes; `None` where it is deleted.
-type Staged = Option<Vec<u8>>;
-
-impl<'a> Batch<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot) -> Batch<'a> {
-        Batch { snapshot, staged: HashMap::new(), undo: None }
-    }
-
-    /// Calls `look` with the value of `key`, if it is there.
-    pub(super) fn look<T>(
-        &self,
-        key: &[u8],
-        look: impl Fn(&[u8]) -> Result<T, StoreError>,
-    ) -> Result<Option<T>, StoreError> {
-        match self.staged.get(key) {
-            Some(value) => value.as_deref().map(look).transpose(),
-            None => self.snapshot.look(key, look),
-        }
-    }
-
-    /// The first pairs from `from` (included) to `to` (excluded), in key order: at most so many, and none
-    /// after so many bytes.
-    pub(super) fn range(&self, from: &[u8], to: &[u8], most: usize, bytes: usize) -> Result<Vec<Pair>, StoreError> {
-        let inside = |key: &Vec<u8>| key.as_slice() >= from && key.as_slice() < to;
-        let mut staged: Vec<&Vec<u8>> = self.staged.keys().filter(|key| inside(key)).collect();
-        staged.sort_unstable_by(|a, b| b.cmp(a));
-        let mut below = self.snapshot.range(from.to_vec(), to.to_vec())?.peekable();
-        let (mut found, mut size) = (Vec::new(), 0);
-        while found.len() < most && size < bytes {
-            let next = match (below.peek(), staged.last()) {
-                (Some(Err(_)), _) | (Some(Ok(_)), None) => below.next(),
-                (Some(Ok((key, _))), Some(own)) if key < *own => below.next(),
-                (None, None) => None,
-                (other, Some(_)) => {
-                    // What is staged comes before what is below.
-                    let covered = matches!((other, staged.last()), (Some(Ok((key, _))), Some(own)) if key == *own);
-                    if covered {
-                        below.next();
-                    }
-                    let Some(own) = staged.pop() else { break };
-                    match self.staged.get(own) {
-                        Some(Some(value)) => Some(Ok((own.clone(), value.clone()))),
-                        _ => continue,
-                    }
-                }
-            };
-            let Some(pair) = next.transpose()? else { break };
-            size += pair.1.len();
-            found.push(pair);
-        }
-        Ok(found)
-    }
-
-    pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.stage(key, Some(value));
-    }
-
-    pub(super) fn delete(&mut self, key: Vec<u8>) {
-        self.stage(key, None);
-    }
-
-    fn stage(&mut self, key: Vec<u8>, value: Staged) {
-        match &mut self.undo {
-            None => drop(self.staged.insert(key, value)),
-            Some(undo) => {
-                undo.bytes += value.as_ref().map_or(0, Vec::len);
-                let before = self.staged.insert(key.clone(), value);
-                undo.before.push((key, before));
-            }
-        }
-    }
-
-    /// Begins to note what changes, until `keep` or `roll_back`.
-    pub(super) fn savepoint(&mut self) {
-        self.undo = Some(Staging::default());
-    }
-
-    /// Lets what changed since the savepoint stand.
-    pub(super) fn keep(&mut self) {
-        self.undo = None;
-    }
-
-    /// How many bytes of values were put since the savepoint.
-    pub(super) fn written(&self) -> usize {
-        self.undo.as_ref().map_or(0, |undo| undo.bytes)
-    }
-
-    /// Makes all as it was at the savepoint.
-    pub(super) fn roll_back(&mut self) {
-        for (key, before) in self.undo.take().unwrap_or_default().before.into_iter().rev() {
-            match before {
-                Some(staged) => self.staged.insert(key, staged),
-                None => self.staged.remove(&key),
-            };
-        }
-    }
-
-    pub(super) fn into_changes(self) -> impl Iterator<Item = Change> {
-        self.staged.into_iter()
-    }
-
-    /// The name of the file, for messages.
-    pub(super) fn file(&self) -> &'a str {
-        self.snapshot.file()
-    }
 }

@@ -8,13 +8,15 @@
 //! still wants to write can reach the file. Only a commit writes: closing ends the lease first.
 
 use std::io;
+use std::iter::Peekable;
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::{
-    AccessGuard, Database, Durability, Range, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageBackend, Table,
-    TableDefinition, WriteTransaction,
+    AccessGuard, CursorError, Database, Durability, Range, ReadOnlyTable, ReadableDatabase, ReadableTable,
+    StorageBackend, Table, TableDefinition, WriteTransaction,
 };
 
 use super::StoreError;
@@ -40,6 +42,14 @@ fn checksum(key: &[u8], value: &[u8]) -> [u8; 4] {
     hasher.update(key);
     hasher.update(value);
     hasher.finalize().to_le_bytes()
+}
+
+/// What is stored for a value, in `stored`.
+fn with_checksum<'a>(stored: &'a mut Vec<u8>, key: &[u8], value: &[u8]) -> &'a [u8] {
+    stored.clear();
+    stored.extend_from_slice(&checksum(key, value));
+    stored.extend_from_slice(value);
+    stored
 }
 
 fn check<'a>(file: &str, key: &[u8], stored: &'a [u8]) -> Result<&'a [u8], StoreError> {
@@ -206,7 +216,7 @@ impl Transaction {
     pub(super) fn with<T>(&mut self, work: impl FnOnce(&mut Pairs) -> Result<T, StoreError>) -> Result<T, StoreError> {
         guarded(&self.file, || {
             let table = self.inner.open_table(PAIRS).map_err(|error| StoreError::redb(&self.file, error))?;
-            work(&mut Pairs { table, file: &self.file })
+            work(&mut Pairs { table, file: &self.file, stored: Vec::new(), new: 0, wanted: RUN })
         })
     }
 
@@ -216,19 +226,75 @@ impl Transaction {
     }
 }
 
+/// A change of a pair; no value deletes it.
+pub(super) type ChangeRef<'c> = (&'c [u8], Option<&'c [u8]>);
+
+/// How many new keys in a row make a run of them likely, and how many it should have.
+const RUN: usize = 8;
+/// How many new keys in a row are put one by one at most where runs turn out to be short.
+const LONGEST_TRIAL: usize = 1024;
+
 /// The pairs inside a write transaction.
 pub(super) struct Pairs<'a> {
     table: Table<'a, &'static [u8], &'static [u8]>,
     file: &'a str,
+    /// What is written for a value.
+    stored: Vec<u8>,
+    /// How many keys were new in a row.
+    new: usize,
+    /// How many it takes until a run is tried.
+    wanted: usize,
 }
 
 impl Pairs<'_> {
+    /// Makes changes whose keys rise. Where many new ones lie side by side they fill pages whole, which takes a third
+    /// of the time and half of the room.
+    pub(super) fn change<'c>(&mut self, changes: impl Iterator<Item = ChangeRef<'c>>) -> Result<(), StoreError> {
+        let mut changes = changes.peekable();
+        while let Some((key, value)) = changes.next() {
+            match value {
+                Some(value) => self.put(key, value)?,
+                None => self.delete(key)?,
+            }
+            if self.new >= self.wanted && changes.peek().is_some() {
+                let run = self.fill(key, &mut changes)?;
+                self.wanted = if run < RUN { (self.wanted * 2).min(LONGEST_TRIAL) } else { RUN };
+                self.new = run;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what is new and comes next between `key` and its neighbour; answers how many that were.
+    fn fill<'c>(
+        &mut self,
+        key: &[u8],
+        changes: &mut Peekable<impl Iterator<Item = ChangeRef<'c>>>,
+    ) -> Result<usize, StoreError> {
+        let failed = |error| StoreError::redb(self.file, error);
+        let mut gap = self.table.upper_bound_mut(Bound::Included(key)).map_err(failed)?;
+        let mut run = 0;
+        while let Some((key, Some(value))) = changes.peek() {
+            match gap.insert_before(*key, with_checksum(&mut self.stored, key, value)) {
+                Ok(()) => run += 1,
+                Err(CursorError::UnorderedKey) => break,
+                Err(error) => return Err(StoreError::redb(self.file, error)),
+            }
+            changes.next();
+        }
+        gap.close().map_err(failed)?;
+        Ok(run)
+    }
+
     pub(super) fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let stored = [checksum(key, value).as_slice(), value].concat();
-        self.table.insert(key, stored.as_slice()).map(drop).map_err(|error| StoreError::redb(self.file, error))
+        let stored = with_checksum(&mut self.stored, key, value);
+        let before = self.table.insert(key, stored).map_err(|error| StoreError::redb(self.file, error))?;
+        self.new = if before.is_none() { self.new + 1 } else { 0 };
+        Ok(())
     }
 
     pub(super) fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        self.new = 0;
         self.table.remove(key).map(drop).map_err(|error| StoreError::redb(self.file, error))
     }
 
@@ -265,6 +331,12 @@ impl Base {
     /// The length of the file, as it is now.
     pub(super) fn bytes(&self) -> u64 {
         self.backend.len().unwrap_or(0)
+    }
+
+    /// How many pages the pairs lie on.
+    #[cfg(test)]
+    pub(super) fn leaf_pages(&self) -> u64 {
+        redb::ReadableTableMetadata::stats(&self.table).map_or(0, |stats| stats.leaf_pages())
     }
 
     /// Calls `look` with the value of `key`, if it is there.

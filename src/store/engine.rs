@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::disk::{Disk, Pairs};
-use super::overlay::{Change, Overlay};
+use super::overlay::{Hashed, Overlay};
 use super::records::Tip;
 use super::snapshot::{Schemas, Snapshot};
 use super::{StoreError, keys};
@@ -75,7 +75,7 @@ impl Engine {
     }
 
     /// Makes a batch visible, all of it at once.
-    pub(super) fn commit(&self, changes: impl IntoIterator<Item = Change>, tip: Tip, schemas: Schemas) {
+    pub(super) fn commit(&self, changes: impl IntoIterator<Item = Hashed>, tip: Tip, schemas: Schemas) {
         let _writing = lock(&self.writing);
         let Snapshot { active, seq, .. } = self.snapshot();
         let seq = seq + 1;
@@ -108,7 +108,8 @@ impl Engine {
         let _writing = lock(&self.writing);
         self.change_present(|present| {
             if !present.active.is_empty() {
-                present.sealed = Some(std::mem::take(&mut present.active));
+                let successor = Arc::new(present.active.successor());
+                present.sealed = Some(std::mem::replace(&mut present.active, successor));
             }
         });
     }
@@ -197,15 +198,9 @@ fn failed_before() -> std::io::Error {
 
 /// What `Mutant::AppliedApart` writes by itself.
 fn write_mark(overlay: &Overlay, pairs: &mut Pairs) -> Result<(), StoreError> {
-    overlay.for_newest(|key, value| match value {
-        Some(value) if key == keys::applied() => pairs.put(key, value),
-        _ => Ok(()),
-    })
+    overlay.for_newest(|changes| pairs.change(changes.filter(|(key, _)| *key == keys::applied())))
 }
 
 fn write_overlay(overlay: &Overlay, pairs: &mut Pairs) -> Result<(), StoreError> {
-    overlay.for_newest(|key, value| match value {
-        Some(value) => pairs.put(key, value),
-        None => pairs.delete(key),
-    })
+    overlay.for_newest(|changes| pairs.change(changes))
 }

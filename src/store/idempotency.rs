@@ -6,7 +6,7 @@
 use crate::model::{Answer, IdempotencyKey};
 
 use super::StoreError;
-use super::catalog::Batch;
+use super::batch::Batch;
 use super::keys;
 use super::records::{Arrival, Counters, Remembered, decode, encode};
 use super::refusals;

@@ -10,7 +10,7 @@ use crate::model::{Alteration, Effect, Entry, Index, IndexSpec, IndexState, RowK
 
 use super::StoreError;
 use super::apply::{Step, Stop};
-use super::catalog::Pair;
+use super::batch::Pair;
 use super::keys;
 use super::overlay::Change;
 use super::records::{Progress, RowRecord, decode, encode};

@@ -14,15 +14,26 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use hashbrown::HashTable;
 
 use super::arena::{Arena, Place};
+use super::disk::ChangeRef;
 
 /// A key with its value; `None` says that the key was deleted.
 pub(super) type Change = (Vec<u8>, Option<Vec<u8>>);
+
+/// The same with the key's hash.
+pub(super) struct Hashed {
+    pub(super) hash: u64,
+    pub(super) key: Vec<u8>,
+    pub(super) value: Option<Vec<u8>>,
+}
 
 /// How many changes a scan copies out at a time, and how many bytes.
 const PAGE: (usize, usize) = (128, 1 << 20);
 
 /// For how many changes the lock is held at a time, where there are many.
 const TURN: usize = 256;
+
+/// The same for a checkpoint, which goes through all of them; nobody wants to write then.
+const STRETCH: usize = 1024;
 
 /// If more than one in so many keys has no place yet, all are put in order anew.
 const ANEW: usize = 8;
@@ -52,8 +63,6 @@ struct Map {
     older: Vec<Version>,
     /// The places of the entries, by key.
     by_key: HashTable<u32>,
-    /// Nobody outside knows which keys would fall together.
-    hasher: RandomState,
     /// The places of the entries in key order, but for those that came since that was last made.
     in_order: Vec<u32>,
 }
@@ -67,10 +76,14 @@ impl Map {
         version.value.map(|place| self.arena.get(place))
     }
 
-    fn insert(&mut self, seq: u64, key: &[u8], value: Option<&[u8]>) {
-        let hash = self.hasher.hash_one(key);
-        let version = Version { seq, value: value.map(|value| self.arena.put(value)), older: None };
-        if let Some(entry) = self.by_key.find(hash, |entry| self.key(*entry) == key).copied() {
+    fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
+        self.by_key.find(hash, |entry| self.key(*entry) == key).copied()
+    }
+
+    fn insert(&mut self, seq: u64, change: &Hashed, hasher: &RandomState) {
+        let Hashed { hash, key, value } = change;
+        let version = Version { seq, value: value.as_deref().map(|value| self.arena.put(value)), older: None };
+        if let Some(entry) = self.find(*hash, key) {
             let newest = &mut self.entries[entry as usize].newest;
             let before = std::mem::replace(newest, Version { older: Some(self.older.len() as u32), ..version });
             self.older.push(before);
@@ -78,9 +91,9 @@ impl Map {
         }
         let entry = self.entries.len() as u32;
         self.entries.push(Entry { key: self.arena.put(key), newest: version });
-        let Map { arena, entries, hasher, .. } = self;
+        let Map { arena, entries, .. } = self;
         let hash_of = |entry: &u32| hasher.hash_one(arena.get(entries[*entry as usize].key));
-        self.by_key.insert_unique(hash, entry, hash_of);
+        self.by_key.insert_unique(*hash, entry, hash_of);
     }
 
     /// What an entry is at sequence number `seq`; `None` where it was not known here yet.
@@ -140,51 +153,66 @@ impl Map {
         &rest[..rest.partition_point(|entry| self.key(*entry) < to)]
     }
 
-    /// The first of the entries that are there as of `seq`, as many as a page takes.
-    fn page<'a>(&self, entries: impl Iterator<Item = &'a u32>, seq: u64) -> VecDeque<Change> {
+    /// The first of the entries that are there as of `seq`, as many as a page takes, and whether those are all.
+    fn page<'a>(&self, entries: impl Iterator<Item = &'a u32>, seq: u64) -> (VecDeque<Change>, bool) {
         let (limit, byte_limit) = PAGE;
         let mut page = VecDeque::new();
         let mut bytes = 0;
         for entry in entries {
             let Some(version) = self.at(*entry, seq) else { continue };
             if page.len() == limit || bytes > byte_limit {
-                break;
+                return (page, false);
             }
             let (key, value) = (self.key(*entry), self.value(version));
             bytes += key.len() + value.map_or(0, <[u8]>::len);
             page.push_back((key.to_vec(), value.map(<[u8]>::to_vec)));
         }
-        page
+        (page, true)
     }
 }
 
 /// A multi-version map of changes.
 #[derive(Default)]
 pub(super) struct Overlay {
+    /// Nobody outside knows which keys would fall together.
+    hasher: RandomState,
     map: RwLock<Map>,
     bytes: AtomicUsize,
 }
 
 impl Overlay {
+    /// The one that comes after: it hashes as this one does, and has room for as many keys.
+    pub(super) fn successor(&self) -> Overlay {
+        let keys = self.read().entries.len();
+        let (entries, by_key) = (Vec::with_capacity(keys), HashTable::with_capacity(keys));
+        let map = RwLock::new(Map { entries, by_key, ..Map::default() });
+        Overlay { hasher: self.hasher.clone(), map, bytes: AtomicUsize::new(0) }
+    }
+
+    /// What keys are hashed with, here and in the overlays before and after this one.
+    pub(super) fn hasher(&self) -> &RandomState {
+        &self.hasher
+    }
+
     /// Adds versions of keys; readers of `seq` and later see them.
-    pub(super) fn insert(&self, seq: u64, changes: impl IntoIterator<Item = Change>) {
+    pub(super) fn insert(&self, seq: u64, changes: impl IntoIterator<Item = Hashed>) {
         let mut changes = changes.into_iter().peekable();
         while changes.peek().is_some() {
             let mut bytes = 0;
             let mut map = self.write();
-            for (key, value) in changes.by_ref().take(TURN) {
-                bytes += key.len() + value.as_ref().map_or(0, Vec::len) + VERSION_BYTES;
-                map.insert(seq, &key, value.as_deref());
+            for change in changes.by_ref().take(TURN) {
+                bytes += change.key.len() + change.value.as_ref().map_or(0, Vec::len) + VERSION_BYTES;
+                map.insert(seq, &change, &self.hasher);
             }
             self.bytes.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
-    /// Calls `look` with what `key` is at sequence number `seq`; `None` where this overlay does not know the key.
-    pub(super) fn look<T>(&self, key: &[u8], seq: u64, look: impl FnOnce(Option<&[u8]>) -> T) -> Option<T> {
+    /// Calls `look` with what `key`, of that hash, is at sequence number `seq`; `None` where this overlay does not know
+    /// the key.
+    pub(super) fn look<T>(&self, hash: u64, key: &[u8], seq: u64, look: impl FnOnce(Option<&[u8]>) -> T) -> Option<T> {
         let map = self.read();
-        let entry = *map.by_key.find(map.hasher.hash_one(key), |entry| map.key(*entry) == key)?;
-        map.at(entry, seq).map(|version| look(map.value(version)))
+        map.at(map.find(hash, key)?, seq).map(|version| look(map.value(version)))
     }
 
     /// About how much memory it takes.
@@ -196,15 +224,18 @@ impl Overlay {
         self.read().entries.is_empty()
     }
 
-    /// Calls `each` with the newest version of every key, in key order, until it fails. No key may be inserted
-    /// meanwhile or later: it is for an overlay that is complete.
-    pub(super) fn for_newest<E>(&self, mut each: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), E>) -> Result<(), E> {
+    /// Calls `each` with the newest versions of all keys, some at a time, in key order, until it fails. No key may be
+    /// inserted meanwhile or later: it is for an overlay that is complete.
+    pub(super) fn for_newest<E>(
+        &self,
+        mut each: impl FnMut(&mut dyn Iterator<Item = ChangeRef<'_>>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let keys = self.in_order(u64::MAX, |map| map.in_order.len());
-        for first in (0..keys).step_by(TURN) {
+        for first in (0..keys).step_by(STRETCH) {
             let map = self.read();
-            for entry in map.in_order.iter().skip(first).take(TURN) {
-                each(map.key(*entry), map.value(map.entries[*entry as usize].newest))?;
-            }
+            let stretch = map.in_order.iter().skip(first).take(STRETCH);
+            let newest = |entry: &u32| (map.key(*entry), map.value(map.entries[*entry as usize].newest));
+            each(&mut stretch.map(newest))?;
         }
         Ok(())
     }
@@ -233,13 +264,14 @@ impl Overlay {
         }
     }
 
-    /// The first changes from `from` (included) to `to` (excluded) as of `seq`, in key order.
-    fn page(&self, from: &[u8], to: &[u8], seq: u64) -> VecDeque<Change> {
+    /// The first changes from `from` (included) to `to` (excluded) as of `seq`, in key order, and whether those are all.
+    fn page(&self, from: &[u8], to: &[u8], seq: u64) -> (VecDeque<Change>, bool) {
         self.in_order(seq, |map| map.page(map.range(from, to).iter(), seq))
     }
 
-    /// The last changes from `from` (included) to `to` (excluded) as of `seq`, from the last on.
-    fn page_back(&self, from: &[u8], to: &[u8], seq: u64) -> VecDeque<Change> {
+    /// The last changes from `from` (included) to `to` (excluded) as of `seq`, from the last on, and whether those
+    /// are all.
+    fn page_back(&self, from: &[u8], to: &[u8], seq: u64) -> (VecDeque<Change>, bool) {
         self.in_order(seq, |map| map.page(map.range(from, to).iter().rev(), seq))
     }
 }
@@ -266,13 +298,10 @@ impl Iterator for OverlayScan {
 
     fn next(&mut self) -> Option<Change> {
         if self.page.is_empty() && !self.done {
-            self.page = self.overlay.page(&self.from, &self.to, self.seq);
-            match self.page.back() {
-                Some((last, _)) => {
-                    self.from.clone_from(last);
-                    self.from.push(0);
-                }
-                None => self.done = true,
+            (self.page, self.done) = self.overlay.page(&self.from, &self.to, self.seq);
+            if let Some((last, _)) = self.page.back() {
+                self.from.clone_from(last);
+                self.from.push(0);
             }
         }
         self.page.pop_front()
@@ -294,10 +323,9 @@ impl Iterator for OverlayScanBack {
     fn next(&mut self) -> Option<Change> {
         let OverlayScan { overlay, from, to, seq, page, done } = &mut self.0;
         if page.is_empty() && !*done {
-            *page = overlay.page_back(from, to, *seq);
-            match page.back() {
-                Some((first, _)) => to.clone_from(first),
-                None => *done = true,
+            (*page, *done) = overlay.page_back(from, to, *seq);
+            if let Some((first, _)) = page.back() {
+                to.clone_from(first);
             }
         }
         page.pop_front()
@@ -319,7 +347,9 @@ mod tests {
     #[test]
     fn a_scan_orders_what_was_there_at_its_time_and_no_more() {
         let overlay = Arc::new(Overlay::default());
-        let insert = |seq, keys: &[u8]| overlay.insert(seq, keys.iter().map(|key| (vec![*key], Some(vec![seq as u8]))));
+        let hash = |key: &[u8]| overlay.hasher().hash_one(key);
+        let hashed = |seq, key| Hashed { hash: hash(&[key]), key: vec![key], value: Some(vec![seq as u8]) };
+        let insert = |seq, keys: &[u8]| overlay.insert(seq, keys.iter().map(|key| hashed(seq, *key)));
         insert(1, &[9, 3, 7, 1, 30, 20]);
         assert_eq!(keys(&overlay, 1), [1, 3, 7, 9, 20, 30]);
         insert(2, &[8, 3]);
@@ -329,7 +359,8 @@ mod tests {
         insert(3, &[2]);
         assert_eq!(keys(&overlay, 2), [1, 3, 7, 8, 9, 20, 30]);
         assert_eq!(keys(&overlay, 3), [1, 2, 3, 7, 8, 9, 20, 30]);
-        assert_eq!(overlay.look(&[3], 1, |value| value.map(<[u8]>::to_vec)), Some(Some(vec![1])));
-        assert_eq!(overlay.look(&[8], 1, |value| value.map(<[u8]>::to_vec)), None);
+        let look = |key, seq| overlay.look(hash(&[key]), &[key], seq, |value| value.map(<[u8]>::to_vec));
+        assert_eq!(look(3, 1), Some(Some(vec![1])));
+        assert_eq!(look(8, 1), None);
     }
 }

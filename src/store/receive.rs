@@ -81,7 +81,7 @@ impl Receiver {
         }
         self.count += pairs.len() as u64;
         reach("snapshot-receive").map_err(|error| StoreError::io(self.disk.file(), error))?;
-        self.transaction.with(|table| pairs.iter().try_for_each(|(key, value)| table.put(key, value)))
+        self.transaction.with(|all| all.change(pairs.iter().map(|(key, value)| (*key, Some(*value)))))
     }
 
     /// Checks that all came and puts it on disk, beside the store's file.

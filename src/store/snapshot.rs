@@ -1,6 +1,7 @@
 //! Owns reading at one moment: the overlays over the file, merged.
 
 use std::collections::BTreeMap;
+use std::hash::BuildHasher as _;
 use std::iter::{Peekable, Rev};
 use std::sync::Arc;
 
@@ -43,15 +44,30 @@ impl Snapshot {
         Ok(Snapshot { active: Arc::default(), sealed: None, base, seq, tip, schemas })
     }
 
+    /// The hash of a key.
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
+        self.active.hasher().hash_one(key)
+    }
+
     /// Calls `look` with the value of `key`, if it is there.
     pub(super) fn look<T>(
         &self,
         key: &[u8],
         look: impl Fn(&[u8]) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
+        self.look_hashed(self.hash(key), key, look)
+    }
+
+    /// The same for a key of that hash.
+    pub(super) fn look_hashed<T>(
+        &self,
+        hash: u64,
+        key: &[u8],
+        look: impl Fn(&[u8]) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
         let known = |value: Option<&[u8]>| value.map(&look).transpose();
-        let in_memory = self.active.look(key, self.seq, known);
-        let in_memory = in_memory.or_else(|| self.sealed.as_ref()?.look(key, self.seq, known));
+        let in_memory = self.active.look(hash, key, self.seq, known);
+        let in_memory = in_memory.or_else(|| self.sealed.as_ref()?.look(hash, key, self.seq, known));
         in_memory.unwrap_or_else(|| self.base.look(key, &look))
     }
 

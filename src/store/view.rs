@@ -10,7 +10,8 @@ use crate::model::{Answer, Failure, Index, IndexState, IndexUse, KeyRange, Row, 
 use super::StoreError;
 use super::apply::apply_write;
 use super::backwards::IndexScanBack;
-use super::catalog::{Batch, Catalog, read_count};
+use super::batch::Batch;
+use super::catalog::{Catalog, read_count};
 use super::disk::Pair;
 use super::export::{Export, Live};
 use super::index::row_of;

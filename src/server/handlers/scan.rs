@@ -19,6 +19,10 @@ const SLICE: Duration = Duration::from_millis(20);
 /// After how many rows the clock is looked at.
 const LOOK: u32 = 128;
 
+/// How many rows a search may read before it gets a thread of its own to go on, and for how long: a short one
+/// costs less than the change of threads.
+const GLANCE: (u32, Duration) = (16, Duration::from_millis(1));
+
 /// The rows that a search goes through.
 pub(super) type Rows = Box<dyn Iterator<Item = Result<(RowKey, Row), StoreError>> + Send>;
 
@@ -84,7 +88,15 @@ impl Scan {
 
     /// Runs until a piece is full, the slice is over or the search is done.
     pub(super) fn slice(&mut self) -> Result<Vec<u8>, Failure> {
-        let turn = Turn::new();
+        self.run(&Turn::new())
+    }
+
+    /// The same for a few rows, where waiting would hold up others.
+    pub(super) fn glance(&mut self) -> Result<Vec<u8>, Failure> {
+        self.run(&Turn::glance())
+    }
+
+    fn run(&mut self, turn: &Turn) -> Result<Vec<u8>, Failure> {
         let mut out = Vec::new();
         if !self.opened {
             self.opened = true;
@@ -138,16 +150,25 @@ impl Scan {
 /// The time that a slice has.
 pub(super) struct Turn {
     until: Instant,
+    /// After how many rows the clock is looked at.
+    look: u32,
+    /// How many rows may be read.
+    rows: u32,
 }
 
 impl Turn {
     pub(super) fn new() -> Turn {
-        Turn { until: Instant::now() + SLICE }
+        Turn { until: Instant::now() + SLICE, look: LOOK, rows: u32::MAX }
     }
 
-    /// Whether it is over, after so many rows; the clock is looked at now and then only.
-    pub(super) fn is_over(&self, rows: u32) -> bool {
-        rows.is_multiple_of(LOOK) && Instant::now() >= self.until
+    fn glance() -> Turn {
+        let (rows, time) = GLANCE;
+        Turn { until: Instant::now() + time, look: 1, rows }
+    }
+
+    /// Whether it is over, before the row of that number; the clock is looked at now and then only.
+    pub(super) fn is_over(&self, row: u32) -> bool {
+        row > self.rows || (row.is_multiple_of(self.look) && Instant::now() >= self.until)
     }
 }
 

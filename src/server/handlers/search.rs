@@ -139,8 +139,8 @@ fn positions(table: &Table, columns: &str) -> Result<Vec<usize>, Failure> {
 }
 
 /// The answer of a scan: whole if it fits one piece, else a stream that breaks off if the scan fails.
-async fn stream(scan: Scan, turns: &Arc<Semaphore>, deadline: Instant) -> Result<Response, Failure> {
-    let (mut scan, mut first) = slice(scan, turns).await?;
+async fn stream(mut scan: Scan, turns: &Arc<Semaphore>, deadline: Instant) -> Result<Response, Failure> {
+    let mut first = scan.glance()?;
     while !scan.done && first.len() < super::scan::PIECE {
         in_time(deadline)?;
         let (next, piece) = slice(scan, turns).await?;

@@ -11,6 +11,7 @@ mod indexes;
 mod limits;
 mod map;
 mod remains;
+mod runs;
 
 use super::*;
 
