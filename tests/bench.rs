@@ -2,7 +2,11 @@
 
 mod harness;
 
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use harness::Cluster;
+use rustix::process::Signal;
 use serde_json::Value;
 
 #[tokio::test]
@@ -41,4 +45,25 @@ async fn a_run_goes_to_the_nodes_it_names_and_keeps_its_table_if_told_so() {
     let again = cluster.ddb(&["bench", "insert", "--table", "leader"]).assert().code(2);
     let said = String::from_utf8_lossy(&again.get_output().stderr).into_owned();
     assert!(said.contains("is there already") && said.contains("hint: "), "{said}");
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_load_and_the_table_goes_with_it() {
+    let cluster = Cluster::start(3).await;
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut child = Command::new(harness::ddb())
+            .args(["bench", "insert", "-c", "2", "--duration", "10m", "--keys", "100"])
+            .env("DDB_ENDPOINTS", cluster.endpoints())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("ddb runs");
+        let rows = "/v1/tables/ddb_bench/rows?limit=1";
+        while cluster.get(1, rows).await.json["count"] != 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).expect("signalled");
+        assert_eq!(child.wait().expect("it ends").code(), Some(code));
+        let tables = cluster.get(1, "/v1/tables").await.expect(200);
+        assert_eq!(tables.json["tables"], Value::Array(vec![]));
+    }
 }

@@ -74,10 +74,7 @@ pub(super) fn local(cli: Cli, context: &Context) -> Result<(), CliError> {
         Command::Demo(args) => return commands::demo::run(args, context),
         Command::Shell(args) => return commands::shell::run(&args, &cli.global),
         Command::Doctor(args) => return commands::doctor::run(&args, &cli.global, context),
-        Command::Bench(args) => {
-            signals::end_on_signal();
-            return commands::bench::run(&args, context);
-        }
+        Command::Bench(args) => return commands::bench::run(&args, context),
         Command::Config(args) => return commands::config::run(&args, &cli.global, context),
         Command::Completions(args) => return commands::completions::run(&args),
         Command::Help(args) => return commands::help::run(&args),

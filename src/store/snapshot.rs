@@ -74,25 +74,21 @@ impl Snapshot {
     /// The pairs from `from` (included) to `to` (excluded), in key order.
     pub(super) fn range(&self, from: Vec<u8>, to: Vec<u8>) -> Result<Merge, StoreError> {
         let base = self.base.scan(&from, &to)?.peekable();
-        let overlays = [Some(&self.active), self.sealed.as_ref()];
-        let overlays = overlays
-            .into_iter()
-            .flatten()
-            .map(|overlay| OverlayScan::new(overlay.clone(), from.clone(), to.clone(), self.seq).peekable())
-            .collect();
+        let overlays = self.over(|overlay| OverlayScan::new(overlay, from.clone(), to.clone(), self.seq));
         Ok(Merging { overlays, base, backwards: false, failed: false })
     }
 
     /// The same from the last to the first.
     pub(super) fn range_back(&self, from: Vec<u8>, to: Vec<u8>) -> Result<MergeBack, StoreError> {
         let base = self.base.scan(&from, &to)?.rev().peekable();
-        let overlays = [Some(&self.active), self.sealed.as_ref()];
-        let overlays = overlays
-            .into_iter()
-            .flatten()
-            .map(|overlay| OverlayScanBack::new(overlay.clone(), from.clone(), to.clone(), self.seq).peekable())
-            .collect();
+        let overlays = self.over(|overlay| OverlayScanBack::new(overlay, from.clone(), to.clone(), self.seq));
         Ok(Merging { overlays, base, backwards: true, failed: false })
+    }
+
+    /// A walk over each overlay, the newest first.
+    fn over<O: Iterator>(&self, walk: impl Fn(Arc<Overlay>) -> O) -> Vec<Peekable<O>> {
+        let overlays = [Some(&self.active), self.sealed.as_ref()];
+        overlays.into_iter().flatten().map(|overlay| walk(overlay.clone()).peekable()).collect()
     }
 
     /// The name of the file, for messages.

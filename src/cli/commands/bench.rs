@@ -17,6 +17,7 @@ use crate::cli::error::{CliError, exit, usage};
 use crate::cli::output;
 use crate::cli::print::{Look, View, number, text};
 use crate::cli::runtime;
+use crate::cli::signals::Signals;
 use crate::client::Client;
 use crate::model::{ClusterStatus, Code, ColumnSpec, IndexSpec, Value};
 
@@ -88,30 +89,56 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<(), CliError> {
 }
 
 async fn bench(args: &Args, context: &Context) -> Result<(), CliError> {
+    let mut signals = Signals::listen().map_err(CliError::Runtime)?;
+    let plan = plan(args, context);
+    let (client, status, nodes) = tokio::select! {
+        begun = begin(args, context) => begun?,
+        code = signals.next() => return Err(CliError::Said(code)),
+    };
+    let target = Arc::new(nodes);
+    // From here on a signal ends the load, and another one all.
+    let ran = tokio::select! {
+        ran = load(&target, &plan, &status, context) => ran,
+        code = signals.next() => Err(CliError::Said(code)),
+    };
+    if !args.keep {
+        let client = client.until(CALL_TIME);
+        tokio::select! {
+            dropped = client.drop_table(&args.table) => drop(dropped?),
+            code = signals.next() => return Err(CliError::Said(code)),
+        }
+    }
+    let (outcome, nodes_cpu) = ran?;
+    context.show(&view(args, &plan, &outcome, nodes_cpu))?;
+    verdict(&outcome)
+}
+
+/// Finds out who is there, and makes the table.
+async fn begin(args: &Args, context: &Context) -> Result<(Client, ClusterStatus, Nodes), CliError> {
     let client = context.client_for(CALL_TIME)?;
     let status = client.status().await?;
     let nodes = Nodes::of(&status, args.to, &args.table, context.level).map_err(|why| no_nodes(&why))?;
-    let plan = plan(args, context);
     make_table(&client, args).await?;
-    let target = Arc::new(nodes);
-    let filled = bench::fill(&target, &plan).await;
-    let before = cpu(&status).await;
+    Ok((client, status, nodes))
+}
+
+/// Fills the table where the workload reads, and runs it; answers with the CPU seconds of all nodes, where they tell.
+async fn load(
+    target: &Arc<Nodes>,
+    plan: &Plan,
+    status: &ClusterStatus,
+    context: &Context,
+) -> Result<(Outcome, Option<f64>), CliError> {
+    let failed = |message| CliError::Result { exit: exit::ERROR, message };
+    bench::fill(target, plan).await.map_err(failed)?;
+    let before = cpu(status).await;
     let progress = Arc::new(Progress::default());
-    let ran = match filled {
-        Err(why) => Err(why),
-        Ok(()) => tokio::select! {
-            ran = bench::run(&target, &plan, &progress) => ran,
-            () = watch(&progress, context) => Err("the watch has ended".into()),
-        },
+    let ran = tokio::select! {
+        ran = bench::run(target, plan, &progress) => ran,
+        () = watch(&progress, context) => Err("the watch has ended".into()),
     };
-    let after = cpu(&status).await;
-    if !args.keep {
-        client.until(CALL_TIME).drop_table(&args.table).await?;
-    }
-    let outcome = ran.map_err(|message| CliError::Result { exit: exit::ERROR, message })?;
-    let nodes_cpu = before.zip(after).map(|(before, after)| after - before);
-    context.show(&view(args, &plan, &outcome, nodes_cpu))?;
-    verdict(&outcome)
+    let after = cpu(status).await;
+    Ok((ran.map_err(failed)?, before.zip(after).map(|(before, after)| after - before)))
 }
 
 fn no_nodes(why: &str) -> CliError {
