@@ -3,9 +3,8 @@
 mod harness;
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use harness::Cluster;
+use harness::{Cluster, eventually};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -58,9 +57,7 @@ async fn a_signal_ends_the_load_and_the_table_goes_with_it() {
             .spawn()
             .expect("ddb runs");
         let rows = "/v1/tables/ddb_bench/rows?limit=1";
-        while cluster.get(1, rows).await.json["count"] != 1 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        eventually("the load has begun", async || (cluster.get(1, rows).await.json["count"] == 1).then_some(())).await;
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).expect("signalled");
         assert_eq!(child.wait().expect("it ends").code(), Some(code));
         let tables = cluster.get(1, "/v1/tables").await.expect(200);

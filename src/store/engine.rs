@@ -106,12 +106,12 @@ impl Engine {
     /// Gives writers a new overlay; the old one is complete from here on.
     fn seal(&self) {
         let _writing = lock(&self.writing);
-        self.change_present(|present| {
-            if !present.active.is_empty() {
-                let successor = Arc::new(present.active.successor());
-                present.sealed = Some(std::mem::replace(&mut present.active, successor));
-            }
-        });
+        let active = self.snapshot().active;
+        if active.is_empty() {
+            return;
+        }
+        let successor = Arc::new(active.successor());
+        self.change_present(|present| present.sealed = Some(std::mem::replace(&mut present.active, successor)));
     }
 
     fn flush(&self, own: &mut Writable) -> Result<(), StoreError> {

@@ -9,8 +9,8 @@
 //! A crash loses what was applied since the last checkpoint, whole batches at a time, and the
 //! caller's marks say from where to replay.
 //!
-//! **Tables** (`keys`, `records`, `catalog`, `batch`, `apply`, `change`, `index`, `transaction`, `idempotency`, `refusals`,
-//! `view`, `dropped`) give the keyspace its meaning. They see get, range, put and delete, and no file.
+//! **Tables** (`keys`, `records`, `catalog`, `batch`, `apply`, `change`, `index`, `transaction`, `idempotency`,
+//! `refusals`, `view`, `dropped`) give the keyspace its meaning. They see get, range, put and delete, and no file.
 //!
 //! **Copies** (`stream`, `export`, `receive`) move a whole store to another node.
 //!
