@@ -1,8 +1,8 @@
 //! Owns the promises that are broken on purpose, to see that the simulation finds out.
 //!
 //! Each is one line at the place where the promise is kept, and asks `on`. That is `false` at compile
-//! time unless the feature `mutants` is there, which no release can have. With the feature a thread
-//! breaks what it was told to (`choose`), or what DDB_MUTANT says by the name in `Mutant::ALL`.
+//! time unless the feature `mutants` is there, which no release can have. With the feature a process
+//! breaks what DDB_MUTANT says, by its name in `Mutant::ALL`.
 
 #[cfg(all(feature = "mutants", not(debug_assertions)))]
 compile_error!("the feature `mutants` breaks promises on purpose: no release may have it");
@@ -42,28 +42,20 @@ impl Mutant {
     ];
 }
 
-#[cfg(feature = "mutants")]
-thread_local! {
-    static CHOSEN: std::cell::Cell<Option<Mutant>> = std::cell::Cell::new(named());
-}
-
 /// The one that DDB_MUTANT names.
 #[cfg(feature = "mutants")]
-fn named() -> Option<Mutant> {
-    let name = std::env::var("DDB_MUTANT").ok()?;
-    Mutant::ALL.iter().find(|(other, _)| *other == name).map(|(_, mutant)| *mutant)
-}
-
-/// Chooses what this thread breaks.
-#[cfg(feature = "mutants")]
-pub fn choose(mutant: Option<Mutant>) {
-    CHOSEN.set(mutant);
+pub fn chosen() -> Option<Mutant> {
+    static CHOSEN: std::sync::OnceLock<Option<Mutant>> = std::sync::OnceLock::new();
+    *CHOSEN.get_or_init(|| {
+        let name = std::env::var("DDB_MUTANT").ok()?;
+        Mutant::ALL.iter().find(|(other, _)| *other == name).map(|(_, mutant)| *mutant)
+    })
 }
 
 /// Whether `mutant` is to be broken here.
 #[cfg(feature = "mutants")]
 pub fn on(mutant: Mutant) -> bool {
-    CHOSEN.get() == Some(mutant)
+    chosen() == Some(mutant)
 }
 
 /// Whether `mutant` is to be broken here: never, in this build.

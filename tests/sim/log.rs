@@ -1,6 +1,6 @@
 //! Owns what the nodes' log lines tell a simulation: counts of some, and all of them for a reader.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::{EnvFilter, Registry};
 
 thread_local! {
+    /// The seed that this thread runs.
+    static SEED: Cell<Option<u64>> = const { Cell::new(None) };
     /// What panicked on this thread.
     static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
@@ -96,16 +98,26 @@ pub(crate) fn listening<T>(said: &Said, f: impl FnOnce() -> T) -> T {
     tracing::subscriber::with_default(subscriber, f)
 }
 
-/// Notes panics on this thread, also those that a task's runtime keeps to itself.
-pub(crate) fn watch_panics() {
+/// Notes the panics of `seed` on this thread until it is over, also those that a task's runtime keeps to itself.
+///
+/// Each is told at once, as it may be the last: where a runtime drops its tasks after a panic and one of them wakes
+/// another, tokio panics again, and a panic amid another ends the process.
+pub(crate) fn watch_panics(seed: Option<u64>) {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            PANICS.with_borrow_mut(|panics| panics.push(info.to_string()));
             before(info);
+            if let Some(seed) = SEED.get() {
+                eprintln!("it was seed {seed} that panicked");
+                let panic = info.to_string().replacen(":\n", ": ", 1);
+                #[cfg(feature = "mutants")]
+                crate::mutants::found(seed, &panic);
+                PANICS.with_borrow_mut(|panics| panics.push(panic));
+            }
         }));
     });
+    SEED.set(seed);
 }
 
 /// The panics of this thread since the last call.

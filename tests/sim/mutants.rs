@@ -1,59 +1,67 @@
 //! Shows that each promise that is broken on purpose is found out: by what, and after how many seeds.
 
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ddb::mutants::{Mutant, choose};
+use ddb::mutants::{Mutant, chosen};
 
 use crate::run::{Length, run};
 
 /// The most seeds that a broken promise may stay hidden for.
 const MOST: u64 = 200;
+/// How a hunt ends that found something out; a test that did not run ends with 0.
+const FOUND: i32 = 42;
 
 #[test]
 #[ignore = "make mutants runs it"]
 fn every_broken_promise_is_found_out() {
     let only = std::env::var("MUTANT").ok();
-    let chosen: Vec<_> = Mutant::ALL.into_iter().filter(|(name, _)| only.as_ref().is_none_or(|o| o == name)).collect();
-    assert!(!chosen.is_empty(), "no mutant is called {only:?}");
-    let mut hidden = Vec::new();
-    for (name, mutant) in chosen {
-        match hunt(mutant) {
-            Some((seed, problem)) => eprintln!("{name}: found out by seed {seed}: {problem}"),
-            None => {
-                eprintln!("{name}: not found out by {MOST} seeds");
-                hidden.push(name);
-            }
-        }
-    }
+    let names = Mutant::ALL.iter().map(|(name, _)| *name);
+    let names: Vec<_> = names.filter(|name| only.as_ref().is_none_or(|only| only == name)).collect();
+    assert!(!names.is_empty(), "no mutant is called {only:?}");
+    let hidden: Vec<_> = names.into_iter().filter(|name| !found_out(name)).collect();
     assert_eq!(hidden, Vec::<&str>::new());
 }
 
-/// The first seed that finds out, and what it says first.
-fn hunt(mutant: Mutant) -> Option<(u64, String)> {
+/// Hunts in a process of its own, which what is found may end.
+fn found_out(name: &str) -> bool {
+    let mut hunt = Command::new(std::env::current_exe().unwrap());
+    hunt.args(["--ignored", "--exact", "--nocapture", "mutants::hunt"]).env("DDB_MUTANT", name);
+    hunt.status().unwrap().code() == Some(FOUND)
+}
+
+#[test]
+#[ignore = "every_broken_promise_is_found_out runs it"]
+fn hunt() {
+    let Some(mutant) = chosen() else { panic!("DDB_MUTANT names no mutant") };
     let next = AtomicU64::new(1);
-    let found: Mutex<Option<(u64, String)>> = Mutex::default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..cores {
             scope.spawn(|| {
-                choose(Some(mutant));
-                while found.lock().unwrap().is_none() {
+                loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed > MOST {
                         return;
                     }
-                    if let Some(problem) = run(seed, Length::default()).problems.into_iter().next() {
-                        let problem = problem.lines().next().unwrap_or_default().chars().take(200).collect();
-                        let mut found = found.lock().unwrap();
-                        // Seeds run side by side; of two that find out, the lesser is told.
-                        if found.as_ref().is_none_or(|(other, _)| seed < *other) {
-                            *found = Some((seed, problem));
-                        }
+                    if let Some(problem) = run(seed, Length::default()).problems.first() {
+                        found(seed, problem);
                     }
                 }
             });
         }
     });
-    found.into_inner().unwrap()
+    panic!("{MOST} seeds did not find out {mutant:?}");
+}
+
+/// Ends a hunt that found something; anything else that runs goes on.
+pub(crate) fn found(seed: u64, problem: &str) {
+    /// Held until the process has ended, so that one find is told.
+    static FIRST: Mutex<()> = Mutex::new(());
+    let Some(mutant) = chosen() else { return };
+    let _first = FIRST.lock();
+    let problem: String = problem.lines().next().unwrap_or_default().chars().take(200).collect();
+    eprintln!("{mutant:?}: found out by seed {seed}: {problem}");
+    std::process::exit(FOUND);
 }

@@ -127,11 +127,12 @@ pub(crate) struct Outcome {
 
 /// Runs one seed.
 pub(crate) fn run(seed: u64, length: Length) -> Outcome {
-    watch_panics();
+    watch_panics(Some(seed));
     ddb::world::simulate(seed);
     let said = Said::default();
     // A task that panics ends its runtime, and that the simulation: nothing is left to judge then.
     let outcome = catch_unwind(AssertUnwindSafe(|| listening(&said, || simulate(seed, length, &said))));
+    watch_panics(None);
     outcome.unwrap_or_else(|_| Outcome { seed, problems: panics(), hash: 0, counts: Counts::default() })
 }
 
