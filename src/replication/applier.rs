@@ -231,7 +231,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Checkpointer {
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let store = self.0.clone();
-        let marks = match crate::world::work(move || store.checkpoint()).await.map_err(io_error)? {
+        let marks = match crate::world::background(move || store.checkpoint()).await.map_err(io_error)? {
             Ok(marks) => marks,
             // A full disk is no end: nothing more can be purged until there is room, and that is all.
             Err(full @ StoreError::NoSpace { .. }) => {

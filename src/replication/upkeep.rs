@@ -33,7 +33,7 @@ pub(crate) async fn run(core: Arc<Core>) {
         let pending = core.store.pending_bytes();
         if pending >= CHECKPOINT_BYTES || (pending > 0 && checkpointed.elapsed() >= CHECKPOINT_TIME) {
             let store = core.store.clone();
-            match crate::world::work(move || store.checkpoint()).await {
+            match crate::world::background(move || store.checkpoint()).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(e)) => core.checkpoint_failed(&e),
                 Err(e) => tracing::error!("the checkpoint failed: {e}"),

@@ -76,7 +76,7 @@ impl Store {
     /// # Errors
     /// What is in the file is no store, or the disk fails.
     pub fn in_file(file: Box<dyn File>) -> Result<Store, StoreError> {
-        Store::with_backend(Checked::new(Backend(file)))
+        Store::with_backend(Checked::new(Backend::new(file)))
     }
 
     fn with_backend(backend: impl StorageBackend) -> Result<Store, StoreError> {
