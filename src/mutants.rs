@@ -42,20 +42,20 @@ impl Mutant {
     ];
 }
 
-/// The one that DDB_MUTANT names.
+/// The one that DDB_MUTANT names, with its name.
 #[cfg(feature = "mutants")]
-pub fn chosen() -> Option<Mutant> {
-    static CHOSEN: std::sync::OnceLock<Option<Mutant>> = std::sync::OnceLock::new();
+pub fn chosen() -> Option<(&'static str, Mutant)> {
+    static CHOSEN: std::sync::OnceLock<Option<(&str, Mutant)>> = std::sync::OnceLock::new();
     *CHOSEN.get_or_init(|| {
         let name = std::env::var("DDB_MUTANT").ok()?;
-        Mutant::ALL.iter().find(|(other, _)| *other == name).map(|(_, mutant)| *mutant)
+        Mutant::ALL.into_iter().find(|(other, _)| *other == name)
     })
 }
 
 /// Whether `mutant` is to be broken here.
 #[cfg(feature = "mutants")]
 pub fn on(mutant: Mutant) -> bool {
-    chosen() == Some(mutant)
+    chosen().is_some_and(|(_, chosen)| chosen == mutant)
 }
 
 /// Whether `mutant` is to be broken here: never, in this build.

@@ -34,7 +34,7 @@ fn found_out(name: &str) -> bool {
 #[test]
 #[ignore = "every_broken_promise_is_found_out runs it"]
 fn hunt() {
-    let Some(mutant) = chosen() else { panic!("DDB_MUTANT names no mutant") };
+    let Some((name, _)) = chosen() else { panic!("DDB_MUTANT names no mutant") };
     let next = AtomicU64::new(1);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -52,16 +52,16 @@ fn hunt() {
             });
         }
     });
-    panic!("{MOST} seeds did not find out {mutant:?}");
+    panic!("{name}: not found out by {MOST} seeds");
 }
 
 /// Ends a hunt that found something; anything else that runs goes on.
 pub(crate) fn found(seed: u64, problem: &str) {
     /// Held until the process has ended, so that one find is told.
     static FIRST: Mutex<()> = Mutex::new(());
-    let Some(mutant) = chosen() else { return };
+    let Some((name, _)) = chosen() else { return };
     let _first = FIRST.lock();
     let problem: String = problem.lines().next().unwrap_or_default().chars().take(200).collect();
-    eprintln!("{mutant:?}: found out by seed {seed}: {problem}");
+    eprintln!("{name}: found out by seed {seed}: {problem}");
     std::process::exit(FOUND);
 }
