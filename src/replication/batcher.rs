@@ -74,6 +74,13 @@ impl Batcher {
     }
 }
 
+/// Lets whoever is ready run first, so that what they submit is gathered too.
+pub(super) async fn after_the_ready() {
+    for _ in 0..COURTESIES {
+        yield_now().await;
+    }
+}
+
 async fn gather<D, F>(mut waiting: mpsc::Receiver<Submission>, deliver: D)
 where
     D: Fn(Batch, usize) -> F + Send + Sync + 'static,
@@ -95,9 +102,7 @@ where
             // However it ended, whoever submitted has been told.
             let _ = timeout(PATIENCE, before).await;
         }
-        for _ in 0..COURTESIES {
-            yield_now().await;
-        }
+        after_the_ready().await;
         let mut bytes = BytesMut::new();
         let mut items = first.items;
         let mut count = first.count;
