@@ -252,6 +252,8 @@ impl Nemesis {
     fn put_back(&mut self, sim: &mut Sim<'_>, now: Duration) {
         let Some((node, _, own)) = self.replaced.take() else { return };
         self.kill(sim, now, node);
+        // Nothing that struck before it was taken out waits in it.
+        own.heal();
         own.set_capacity(None);
         own.set_delay(Duration::ZERO);
         self.shared.with(node, |node| node.disk = own);
