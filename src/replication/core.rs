@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use openraft::error::{ClientWriteError, LinearizableReadError, RaftError};
+use openraft::Instant as _;
+use openraft::error::ClientWriteError;
 use openraft::impls::ProgressResponder;
 use openraft::type_config::async_runtime::WatchReceiver;
-use openraft::{Instant as _, ReadPolicy};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -24,9 +24,6 @@ use crate::disk::{Disk, reach};
 use crate::model::{Code, Configured, Failure, NodeStatus, Role};
 use crate::store::{Store, StoreError};
 use crate::world::World;
-
-/// How long one ReadIndex round may take before those who wait are told.
-const ROUND_TIME: Duration = Duration::from_millis(500);
 
 /// The most bytes of log that wait for the disk before writes are refused.
 const MOST_UNSYNCED: u64 = 64 << 20;
@@ -61,6 +58,8 @@ pub(crate) struct Core {
     pub(crate) damage: watch::Sender<Option<String>>,
     /// When each peer last answered a question of this node's.
     pub(crate) met: Mutex<BTreeMap<u64, Instant>>,
+    /// The peers that told this leader what they had voted, the last one first.
+    pub(crate) answered: Mutex<Vec<u64>>,
     /// The disk has no room for more: writes are refused at the door.
     pub(crate) disk_full: AtomicBool,
     /// Whether not even entries from the leader are taken any more.
@@ -134,38 +133,6 @@ impl Core {
         // The sender lives as long as this.
         let _ = health.wait_for(|health| health.leader.is_some_and(|other| other != leader)).await;
         tokio::time::sleep(LATE_ANSWER).await;
-    }
-
-    /// One ReadIndex round: here if this node leads, else asked of the leader.
-    pub(crate) async fn read_index(self: Arc<Core>) -> Result<u64, Failure> {
-        let leader = self.health.borrow().leader;
-        let result = match leader {
-            None => Err("no leader is known".into()),
-            Some(leader) if leader == self.id => return self.read_index_here().await,
-            Some(leader) => {
-                let link = self.network.service(leader);
-                match link.call(&Request::ReadIndex, Instant::now() + ROUND_TIME).await {
-                    Ok(Response::ReadIndex(answer)) => return answer,
-                    Ok(other) => Err(format!("an answer of another kind: {other:?}")),
-                    Err(e) => Err(e.to_string()),
-                }
-            }
-        };
-        result.map_err(|why: String| Failure::new(Code::NoLeader, why))
-    }
-
-    /// One ReadIndex round as the leader.
-    pub(crate) async fn read_index_here(&self) -> Result<u64, Failure> {
-        let no_leader = |why: String| Failure::new(Code::NoLeader, why);
-        let round = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
-        match tokio::time::timeout(ROUND_TIME, round).await {
-            Ok(Ok(linearizer)) => Ok(linearizer.read_log_id().index()),
-            Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_)))) => {
-                Err(no_leader("the leader has changed".into()))
-            }
-            Ok(Err(e)) => Err(no_leader(format!("the leader has no quorum behind it: {e}"))),
-            Err(_) => Err(no_leader("the leader has no quorum behind it".into())),
-        }
     }
 
     /// What the configuration says of a node.
@@ -243,8 +210,13 @@ impl Core {
         Some(acked.elapsed())
     }
 
-    /// Carries out one message of a peer (snapshots apart, which belong to a connection).
-    pub(crate) async fn answer(self: Arc<Core>, request: Request, local: &super::batcher::Batcher) -> Response {
+    /// Carries out one message of `peer` (snapshots apart, which belong to a connection).
+    pub(crate) async fn answer(
+        self: Arc<Core>,
+        peer: u64,
+        request: Request,
+        local: &super::batcher::Batcher,
+    ) -> Response {
         let fault = |e: String| Response::Fault(e);
         match request {
             // Without room nothing is taken into the log; heartbeats, which are empty, still pass.
@@ -267,7 +239,10 @@ impl Core {
                 Err(failure) if failure.code == Code::ShuttingDown => Err(Refusal::NotLeader(None)),
                 Err(failure) => Err(Refusal::Refused(failure)),
             }),
-            Request::ReadIndex => Response::ReadIndex(self.read_index_here().await),
+            Request::Voted => {
+                self.voted_term().await.map_or_else(|| fault("Raft has stopped here".into()), Response::Voted)
+            }
+            Request::ReadIndex => Response::ReadIndex(self.read_index_for(peer).await),
             Request::Status => Response::Status(self.own_status()),
             Request::Digest(token) => {
                 let digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use openraft::entry::RaftEntry as _;
 use openraft::raft::{AppendEntriesRequest, VoteRequest};
 
 use super::types::{Batch, Entry, Item, LogId, TypeConfig, Vote};
-use super::wire::{FrameReader, Request, Response, encode};
+use super::wire::{FrameReader, ReadIndex, Request, Response, encode};
 use crate::model::{
     Alteration, Cell, ColumnSpec, IdempotencyKey, IndexSpec, Operation, Proposal, PutMode, When, Write,
 };
@@ -38,11 +38,13 @@ pub fn messages() -> Vec<Vec<u8>> {
         Request::Vote(VoteRequest::new(Vote::new(2, 3), None)),
         Request::Status,
         Request::ReadIndex,
+        Request::Voted,
         Request::Forward(1, batch()),
         Request::SnapshotBegin(Vote::new(1, 1)),
         Request::SnapshotChunk(batch().0),
     ];
-    let responses = [Response::Received, Response::Fault("why".into()), Response::ReadIndex(Ok(9))];
+    let read = ReadIndex { index: 9, unless_voted_beyond: Some(4) };
+    let responses = [Response::Received, Response::Fault("why".into()), Response::ReadIndex(Ok(read))];
     let requests = requests.iter().map(|request| encode(7, request).unwrap().to_vec());
     requests.chain(responses.iter().map(|response| encode(8, response).unwrap().to_vec())).collect()
 }

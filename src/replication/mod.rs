@@ -3,7 +3,7 @@
 //! A write goes: `group` (propose, here or through the leader) → `batcher` (one entry for all that
 //! waits) → `core` (openraft) → `log` (one sync for all) and `network` (the peers
 //! do the same) → `applier` (the store, then the answer). A read goes: `group` → `barrier` (one
-//! ReadIndex round for all that wait) → a view of the store.
+//! round for all that wait) → `read_index` → a view of the store.
 //!
 //! Deliberately missing: what a write means (`store`), how it is asked for (`server`), and more
 //! than one group a node; everything here belongs to one group, so that a node can hold several.
@@ -25,6 +25,7 @@ mod network;
 mod peers;
 mod pipeline;
 mod propose;
+mod read_index;
 mod report;
 mod runtime;
 mod start;

@@ -54,7 +54,7 @@ async fn read_requests<R: AsyncRead + Unpin>(
         let reads = matches!(request, Request::ReadIndex);
         let (core, local, answers) = (core.clone(), local.clone(), answers.clone());
         let mut answer = Box::pin(async move {
-            let response = core.clone().answer(request, &local).await;
+            let response = core.clone().answer(peer, request, &local).await;
             if reads {
                 // Its read waits until it has applied as much as is committed here.
                 core.network.hurry(peer);

@@ -105,7 +105,7 @@ impl Group {
     async fn node_digest(&self, id: u64, token: u64, deadline: Instant) -> NodeDigest {
         loop {
             let answer = if id == self.core.id {
-                Ok(self.core.clone().answer(Request::Digest(token), &self.local).await)
+                Ok(self.core.clone().answer(self.core.id, Request::Digest(token), &self.local).await)
             } else {
                 self.core.network.service(id).call(&Request::Digest(token), deadline).await
             };

@@ -96,6 +96,7 @@ impl Group {
             digests,
             damage: watch::Sender::new(None),
             met: std::sync::Mutex::default(),
+            answered: std::sync::Mutex::default(),
             disk_full: AtomicBool::new(false),
             no_room: AtomicBool::new(false),
             stopping: AtomicBool::new(false),

@@ -34,6 +34,8 @@ pub(crate) enum Request {
     Forward(u32, Batch),
     /// The log index that a linearizable read must have applied, asked of the leader.
     ReadIndex,
+    /// The newest term in which you have voted.
+    Voted,
     /// How are you?
     Status,
     /// The hash kept under this token.
@@ -58,7 +60,9 @@ pub(crate) enum Response {
     /// To `Forward`.
     Forward(Result<Answers, Refusal>),
     /// To `ReadIndex`.
-    ReadIndex(Result<u64, Failure>),
+    ReadIndex(Result<ReadIndex, Failure>),
+    /// To `Voted`.
+    Voted(u64),
     /// To `Status`.
     Status(NodeStatus),
     /// To `Digest`; `None` while it is being made.
@@ -69,6 +73,16 @@ pub(crate) enum Response {
     Installed(Vote),
     /// The request could not be carried out.
     Fault(String),
+}
+
+/// What a linearizable read must have applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReadIndex {
+    /// The log index.
+    pub(crate) index: u64,
+    /// Where only the vote of whoever asked can tell that the leader still led: the index holds unless that is
+    /// of a higher term. `None` where a quorum has told.
+    pub(crate) unless_voted_beyond: Option<u64>,
 }
 
 /// Why a batch of items was not answered.
