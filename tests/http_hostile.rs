@@ -245,25 +245,30 @@ async fn a_client_that_hangs_up_within_its_body_leaves_nothing_behind() {
 async fn the_peer_route_refuses_strangers() {
     let cluster = Cluster::start(3).await;
     cluster.led_by(1).await;
+    // Node 2 asks the leader, which knows it from then on.
+    cluster.post(2, "/v1/tables", json!({"name": "t", "columns": ["a"]})).await.expect(201);
     let upgrade = "connection: upgrade\r\nupgrade: ddb-peer";
-    for hello in [
-        "",
-        "ddb-peer:",
-        "ddb-peer: hello",
-        "ddb-peer: 1 2 0123456789abcdef test",
-        "ddb-peer: 1 1 0123456789abcdef test",
-        "ddb-peer: 1 9 0123456789abcdef test",
-        "ddb-peer: 1 2 0123456789abcdef another",
-        "ddb-peer: 2 2 0123456789abcdef test",
-        "ddb-peer: 1 2",
-        "ddb-peer: é",
+    for (hello, why) in [
+        ("", "the nodes of the cluster"),
+        ("ddb-peer:", "the nodes of the cluster"),
+        ("ddb-peer: hello", "the nodes of the cluster"),
+        ("ddb-peer: 3 2", "the nodes of the cluster"),
+        ("ddb-peer: é", "the nodes of the cluster"),
+        ("ddb-peer: 3 2 0123456789abcdef test", "another data directory"),
+        ("ddb-peer: 3 1 0123456789abcdef test", "node 1 is not a peer of node 1"),
+        ("ddb-peer: 3 9 0123456789abcdef test", "node 9 is not a peer of node 1"),
+        ("ddb-peer: 3 2 0123456789abcdef another", "cluster \"another\" is not"),
+        ("ddb-peer: 2 2 0123456789abcdef test", "peer protocol 2 is not the 3 of this node"),
     ] {
         let headers = if hello.is_empty() { vec![upgrade] } else { vec![upgrade, hello] };
         let reply = raw::exchange(&cluster.node(1).address, &raw::request("GET", "/peer", &headers, b"")).await;
+        let error: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+        let message = error["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(why), "{hello}: {message}");
         assert_eq!(reply.expect(403).code(), "forbidden", "{hello}");
     }
     // And the peers that there are still talk.
-    cluster.post(2, "/v1/tables", json!({"name": "t", "columns": ["a"]})).await.expect(201);
+    cluster.post(2, "/v1/tables", json!({"name": "u", "columns": ["a"]})).await.expect(201);
     cluster.verify().await;
 }
 

@@ -19,7 +19,7 @@ use crate::world::Network;
 pub const PEER_HEADER: &str = "ddb-peer";
 
 /// The version of the peer protocol; nodes of different versions do not talk.
-const PROTOCOL: u32 = 2;
+const PROTOCOL: u32 = 3;
 
 /// A connection to a peer after the upgrade.
 pub(crate) type PeerIo = TokioIo<hyper::upgrade::Upgraded>;
