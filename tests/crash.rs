@@ -267,7 +267,7 @@ async fn a_full_disk_is_waited_out() {
         cluster.leader().await;
         written.more(&cluster, 1, ENTRIES as usize * 3).await;
         let said = if point == "log-write" { "no room for the log" } else { "no space left" };
-        eventually("the node says that there is no room", async || cluster.log(1).contains(said).then_some(())).await;
+        cluster.says(1, said).await;
         assert!(cluster.ended(1).is_none(), "{point}: the node has stopped");
         cluster.kill(1);
         cluster.spawn(1);
@@ -297,7 +297,7 @@ async fn a_panic_of_a_handler_fails_its_request_and_no_other() {
         failed.iter().map(|answer| &answer.text).collect::<Vec<_>>()
     );
     assert_eq!((failed[0].status, &failed[0].json["error"]["outcome"]), (500, &json!("unknown")), "{}", failed[0].text);
-    assert!(cluster.log(2).contains("a request handler panicked"), "{}", cluster.log(2));
+    cluster.says(2, "a request handler panicked").await;
     assert!(cluster.ended(2).is_none(), "the node has ended");
     written.more(&cluster, 2, 5).await;
     let counted = cluster.get(2, "/v1/tables/t/rows?count=1").await.expect(200);

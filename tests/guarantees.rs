@@ -124,8 +124,7 @@ async fn a_follower_that_fell_behind_gets_a_snapshot_and_the_same_data() {
     }
     cluster.request(1, "POST", "/delete", Some(json!({"table_name": "counters", "row_id": "first"}))).await.expect(200);
     cluster.spawn(3);
-    eventually("node 3 installs a snapshot", async || cluster.log(3).contains("installed a snapshot").then_some(()))
-        .await;
+    cluster.says(3, "installed a snapshot").await;
     cluster.verify().await;
     let all = cluster.get(3, "/search?table=counters").await.expect(200);
     assert_eq!(all.json["count"], 400);
@@ -184,8 +183,7 @@ async fn a_write_under_way_survives_a_graceful_change_of_leader() {
     };
     let hand_over = async |cluster: &Cluster| {
         cluster.signal(1, rustix::process::Signal::TERM);
-        let leads = "[WARNING] I am the new TEMP MASTER";
-        eventually("node 2 leads", async || cluster.log(2).contains(leads).then_some(())).await;
+        cluster.says(2, "[WARNING] I am the new TEMP MASTER").await;
         cluster.post(3, "/insert", insert("after", 1)).await.expect(201);
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     };

@@ -38,14 +38,14 @@ async fn the_lowest_id_takes_over_from_a_killed_master_and_hands_back_when_it_re
     assert_eq!(kill_leader(&mut cluster).await, 2);
     cluster.post(3, "/insert", student("2")).await.expect(201);
     for line in ["Master is down! Trying to become master...", "[WARNING] I am the new TEMP MASTER"] {
-        eventually(line, async || cluster.log(2).contains(line).then_some(())).await;
+        cluster.says(2, line).await;
     }
 
     cluster.spawn(1);
     cluster.led_by(1).await;
     eventually("it says so twice", async || (cluster.log(1).matches("This node is MASTER").count() == 2).then_some(()))
         .await;
-    assert!(cluster.log(1).contains(&format!("Sent to {} - Status: 200 OK", cluster.node(2).address)));
+    cluster.says(1, &format!("Sent to {} - Status: 200 OK", cluster.node(2).address)).await;
     cluster.verify().await;
     for id in cluster.ids() {
         let found = cluster.get(id, "/search?table=students&column=name&value=Ahmed").await.expect(200);
@@ -168,8 +168,7 @@ async fn sigterm_hands_leadership_over_before_the_node_ends() {
     create_students(&cluster).await;
     assert_eq!(cluster.terminate(1), Some(143));
     assert!(cluster.log(1).contains("handing leadership to node 2"));
-    let leads = "[WARNING] I am the new TEMP MASTER";
-    eventually("node 2 leads", async || cluster.log(2).contains(leads).then_some(())).await;
+    cluster.says(2, "[WARNING] I am the new TEMP MASTER").await;
     // Not by an election after a silence, but by a transfer.
     assert!(!cluster.log(2).contains("Master is down!"), "{}", cluster.log(2));
     cluster.post(3, "/insert", student("1")).await.expect(201);
@@ -184,11 +183,8 @@ async fn a_node_that_lost_its_data_may_not_come_back_under_its_old_id() {
     cluster.kill(3);
     std::fs::remove_dir_all(cluster.data(3)).unwrap();
     cluster.spawn(3);
-    eventually("node 3 is refused", async || {
-        cluster.log(1).contains("node 3 comes with another data directory").then_some(())
-    })
-    .await;
-    eventually("node 3 says so", async || cluster.log(3).contains("refuses this node").then_some(())).await;
+    cluster.says(1, "node 3 comes with another data directory").await;
+    cluster.says(3, "refuses this node").await;
     let status = cluster.get(1, "/v1/status").await.expect(200);
     assert_eq!(status.json["nodes"][2]["up"], json!(false), "{}", status.text);
     assert!(status.text.contains("another data directory"), "{}", status.text);

@@ -169,6 +169,11 @@ impl Cluster {
         String::from_utf8_lossy(&std::fs::read(self.log_path(id)).unwrap_or_default()).into_owned()
     }
 
+    /// Waits until a node has logged `line`: what it answers may come before what it logs.
+    pub async fn says(&self, id: u64, line: &str) {
+        eventually(&format!("node {id} says {line:?}"), async || self.log(id).contains(line).then_some(())).await;
+    }
+
     pub fn is_running(&self, id: u64) -> bool {
         self.node(id).child.is_some()
     }
