@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::core::Core;
 
 /// How many bytes of applied, not yet checkpointed writes make a checkpoint due.
-const CHECKPOINT_BYTES: usize = 16 << 20;
+const CHECKPOINT_BYTES: usize = 12 << 20;
 /// After how long any write is checkpointed.
 const CHECKPOINT_TIME: Duration = Duration::from_secs(15);
 /// How many bytes of log make a compaction due, whatever the number of entries.

@@ -29,7 +29,7 @@ const PAIRS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("pairs");
 const FORMAT: &[u8] = &[3];
 
 /// What redb keeps of the file, beside what the system keeps.
-const CACHE_BYTES: usize = 10 << 20;
+const CACHE_BYTES: usize = 4 << 20;
 
 /// Runs a call into redb; a panic in there is damage.
 fn guarded<T>(file: &str, call: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {

@@ -21,6 +21,10 @@ const SPARE_BYTES: u64 = 1 << 20;
 /// Removes local remains from the file; answers whether some are left for the next time.
 pub(super) type Sweep = fn(&mut Pairs) -> Result<bool, StoreError>;
 
+/// How much of what was written to the file is kept in memory, to be looked up there. It is less than two overlays that
+/// became full, so that there are never three of those.
+const WRITTEN_BYTES: usize = 16 << 20;
+
 /// Whether the database can be written.
 #[derive(PartialEq, Eq)]
 enum Health {
@@ -70,8 +74,8 @@ impl Engine {
         self.present.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn change_present(&self, change: impl FnOnce(&mut Snapshot)) {
-        change(&mut self.present.write().unwrap_or_else(PoisonError::into_inner));
+    fn change_present<T>(&self, change: impl FnOnce(&mut Snapshot) -> T) -> T {
+        change(&mut self.present.write().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Makes a batch visible, all of it at once.
@@ -105,13 +109,20 @@ impl Engine {
 
     /// Gives writers a new overlay; the old one is complete from here on.
     fn seal(&self) {
-        let _writing = lock(&self.writing);
-        let active = self.snapshot().active;
-        if active.is_empty() {
-            return;
-        }
-        let successor = Arc::new(active.successor());
-        self.change_present(|present| present.sealed = Some(std::mem::replace(&mut present.active, successor)));
+        // Nobody waits while it is freed.
+        let _written = {
+            let _writing = lock(&self.writing);
+            let active = self.snapshot().active;
+            if active.is_empty() {
+                return;
+            }
+            let successor = Arc::new(active.successor());
+            self.change_present(|present| {
+                let all = active.bytes() + present.written.as_ref().map_or(0, |written| written.bytes());
+                present.sealed = Some(std::mem::replace(&mut present.active, successor));
+                present.written.take_if(|_| all > WRITTEN_BYTES)
+            })
+        };
     }
 
     fn flush(&self, own: &mut Writable) -> Result<(), StoreError> {
@@ -139,9 +150,17 @@ impl Engine {
         match written.and_then(|remains| Ok((remains, own.disk.base()?))) {
             Ok((remains, base)) => {
                 own.remains = remains;
+                let written = match (self.snapshot().written, sealed) {
+                    (Some(written), Some(sealed)) => {
+                        written.absorb(&sealed);
+                        Some(written)
+                    }
+                    (written, sealed) => sealed.or(written),
+                };
                 self.change_present(|present| {
                     present.base = base;
                     present.sealed = None;
+                    present.written = written;
                 });
                 Ok(())
             }

@@ -4,7 +4,7 @@
 //! each key, the newest version up to it. A key is found by its hash; the order of the keys is made when
 //! somebody wants it, as most of what is written is on disk before that. The lock is held for a look, a page of a scan
 //! or some inserts; nobody reads a file or waits for anything under it, but a checkpoint, whose overlay is no longer
-//! written. Versions go away with the overlay as a whole, after that.
+//! written. Versions go away with the overlay as a whole, some time after that: until then it answers for the file.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
@@ -40,6 +40,11 @@ const ANEW: usize = 8;
 
 /// About what a version costs in memory beside its bytes.
 const VERSION_BYTES: usize = 64;
+
+/// About how much memory a version takes.
+fn cost((key, value): ChangeRef<'_>) -> usize {
+    key.len() + value.map_or(0, <[u8]>::len) + VERSION_BYTES
+}
 
 /// What a key was from a sequence number on.
 #[derive(Clone, Copy)]
@@ -80,10 +85,9 @@ impl Map {
         self.by_key.find(hash, |entry| self.key(*entry) == key).copied()
     }
 
-    fn insert(&mut self, seq: u64, change: &Hashed, hasher: &RandomState) {
-        let Hashed { hash, key, value } = change;
-        let version = Version { seq, value: value.as_deref().map(|value| self.arena.put(value)), older: None };
-        if let Some(entry) = self.find(*hash, key) {
+    fn insert(&mut self, seq: u64, hash: u64, (key, value): ChangeRef<'_>, hasher: &RandomState) {
+        let version = Version { seq, value: value.map(|value| self.arena.put(value)), older: None };
+        if let Some(entry) = self.find(hash, key) {
             let newest = &mut self.entries[entry as usize].newest;
             let before = std::mem::replace(newest, Version { older: Some(self.older.len() as u32), ..version });
             self.older.push(before);
@@ -93,7 +97,7 @@ impl Map {
         self.entries.push(Entry { key: self.arena.put(key), newest: version });
         let Map { arena, entries, .. } = self;
         let hash_of = |entry: &u32| hasher.hash_one(arena.get(entries[*entry as usize].key));
-        self.by_key.insert_unique(*hash, entry, hash_of);
+        self.by_key.insert_unique(hash, entry, hash_of);
     }
 
     /// What an entry is at sequence number `seq`; `None` where it was not known here yet.
@@ -200,9 +204,25 @@ impl Overlay {
         while changes.peek().is_some() {
             let mut bytes = 0;
             let mut map = self.write();
-            for change in changes.by_ref().take(TURN) {
-                bytes += change.key.len() + change.value.as_ref().map_or(0, Vec::len) + VERSION_BYTES;
-                map.insert(seq, &change, &self.hasher);
+            for Hashed { hash, key, value } in changes.by_ref().take(TURN) {
+                let change = (&*key, value.as_deref());
+                bytes += cost(change);
+                map.insert(seq, hash, change, &self.hasher);
+            }
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes over the newest version of each key of `newer`, an overlay that came after this one and is complete.
+    pub(super) fn absorb(&self, newer: &Overlay) {
+        let newer = newer.read();
+        for entries in newer.entries.chunks(TURN) {
+            let mut bytes = 0;
+            let mut map = self.write();
+            for Entry { key, newest } in entries {
+                let change = (newer.arena.get(*key), newer.value(*newest));
+                bytes += cost(change);
+                map.insert(newest.seq, self.hasher.hash_one(change.0), change, &self.hasher);
             }
             self.bytes.fetch_add(bytes, Ordering::Relaxed);
         }

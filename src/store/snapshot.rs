@@ -22,6 +22,8 @@ pub(super) struct Snapshot {
     pub(super) active: Arc<Overlay>,
     /// The overlay that a checkpoint is writing to the file.
     pub(super) sealed: Option<Arc<Overlay>>,
+    /// What the last checkpoints wrote: what is in it need not be looked up in the file.
+    pub(super) written: Option<Arc<Overlay>>,
     /// The file.
     pub(super) base: Arc<Base>,
     /// The last batch that is seen.
@@ -41,7 +43,7 @@ impl Snapshot {
             Ok((table.name.clone(), Arc::new(table)))
         });
         let (schemas, tip) = (Arc::new(tables.collect::<Result<_, StoreError>>()?), Arc::new(base.tip().clone()));
-        Ok(Snapshot { active: Arc::default(), sealed: None, base, seq, tip, schemas })
+        Ok(Snapshot { active: Arc::default(), sealed: None, written: None, base, seq, tip, schemas })
     }
 
     /// The hash of a key.
@@ -68,6 +70,7 @@ impl Snapshot {
         let known = |value: Option<&[u8]>| value.map(&look).transpose();
         let in_memory = self.active.look(hash, key, self.seq, known);
         let in_memory = in_memory.or_else(|| self.sealed.as_ref()?.look(hash, key, self.seq, known));
+        let in_memory = in_memory.or_else(|| self.written.as_ref()?.look(hash, key, self.seq, known));
         in_memory.unwrap_or_else(|| self.base.look(key, &look))
     }
 

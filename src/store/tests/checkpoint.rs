@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::super::{Marks, Store, StoreError};
 use super::common::{applied, apply, contents, create, delete, drop_table, on, plain, put};
 use crate::disk::SimDisk;
+use crate::model::RowKey;
 
 #[test]
 fn a_checkpoint_is_found_again_after_a_loss_of_power() {
@@ -60,6 +61,27 @@ fn a_view_never_changes() {
         assert_eq!(seen.iter().map(contents).collect::<Vec<_>>(), expected);
     }
     assert_eq!(seen.iter().map(|view| view.revision()).collect::<Vec<_>>(), [3, 3, 5, 5, 7, 8, 8]);
+}
+
+#[test]
+fn what_is_kept_of_older_checkpoints_is_never_seen_instead_of_the_newest() {
+    let store = Store::in_memory().unwrap();
+    apply(&store, [create("t", &["v"])]);
+    let mut seen = Vec::new();
+    // Two of nine are more than is kept.
+    for (round, mebibytes) in [9, 9, 1, 9, 1, 1, 1, 9].into_iter().enumerate() {
+        let fill = round.to_string().repeat(1 << 20);
+        apply(&store, (0..mebibytes).map(|n| put("t", n, &[("v", &fill)])));
+        apply(&store, [if round % 2 == 0 { delete("t", 0) } else { put("t", "a", &[]) }]);
+        store.checkpoint().unwrap();
+        seen.push((store.view(), contents(&store.view())));
+        for (view, contents) in &seen {
+            let table = view.table("t").unwrap();
+            let rows = (0..9).map(|n| n.to_string()).chain(["a".to_string()]);
+            let found = rows.filter_map(|id| view.row(&table, &RowKey(id.into_bytes())).unwrap());
+            assert!(found.eq(contents[0].2.iter().map(|(_, row)| row.clone())), "round {round}");
+        }
+    }
 }
 
 #[test]
