@@ -7,6 +7,7 @@ use http::{Method, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{Connection, SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use serde::Deserialize;
 use tokio::net::TcpStream;
 
 use super::target::{Session, Target};
@@ -85,8 +86,11 @@ impl Session for Node {
     async fn search(&mut self, group: u64) -> Result<u64, String> {
         let path = format!("{}/rows?filter=grp%3D{group}&limit=10&{}", self.table, self.level);
         let body = good(self.line.send(Method::GET, &path, "", String::new()).await?)?;
-        let page: serde_json::Value = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
-        page["rows"].as_array().map(|rows| rows.len() as u64).ok_or_else(|| "an answer without rows".into())
+        let found: Found = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
+        match found.rows.iter().find(|row| row.data.grp != group) {
+            Some(other) => Err(format!("a search for group {group} found a row of group {}", other.data.grp)),
+            None => Ok(found.rows.len() as u64),
+        }
     }
 
     async fn load(&mut self, rows: &[Row]) -> Result<(), String> {
@@ -94,6 +98,22 @@ impl Session for Node {
         let body: String = rows.iter().map(Row::line).collect();
         good(self.line.send(Method::POST, &path, "application/x-ndjson", body).await?).map(|_| ())
     }
+}
+
+/// What is looked at of a search's answer.
+#[derive(Deserialize)]
+struct Found {
+    rows: Vec<FoundRow>,
+}
+
+#[derive(Deserialize)]
+struct FoundRow {
+    data: Group,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    grp: u64,
 }
 
 /// The CPU time of a node's process so far, as it tells; `None` if it does not.

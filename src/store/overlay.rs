@@ -231,6 +231,10 @@ impl Overlay {
     /// Calls `look` with what `key`, of that hash, is at sequence number `seq`; `None` where this overlay does not know
     /// the key.
     pub(super) fn look<T>(&self, hash: u64, key: &[u8], seq: u64, look: impl FnOnce(Option<&[u8]>) -> T) -> Option<T> {
+        // Whoever knows `seq` knows the bytes that came with it.
+        if self.bytes() == 0 {
+            return None;
+        }
         let map = self.read();
         map.at(map.find(hash, key)?, seq).map(|version| look(map.value(version)))
     }

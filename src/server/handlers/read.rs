@@ -21,7 +21,7 @@ pub(in super::super) async fn row(app: &App, ask: Ask) -> Result<Response, Failu
         let shown = ask.row_id.escape_debug();
         return Err(Failure::new(Code::RowNotFound, format!("table \"{}\" has no row \"{shown}\"", table.name)));
     };
-    let mut body = Vec::with_capacity(128);
+    let mut body = Vec::with_capacity(256);
     write_row(&mut body, &table, &row, None);
     let answer = if ask.has(row.revision) { json(304, "") } else { json(200, body) };
     Ok(framed(&ask, tagged(answer, row.revision), view.revision()))

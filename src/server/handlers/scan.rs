@@ -13,6 +13,9 @@ use crate::store::StoreError;
 /// How many bytes make a piece.
 pub(super) const PIECE: usize = 64 << 10;
 
+/// How many bytes a piece has room for at first.
+const FIRST: usize = 1 << 10;
+
 /// How long a slice may run; then others have their turn, and the deadline is looked at.
 const SLICE: Duration = Duration::from_millis(20);
 
@@ -97,7 +100,7 @@ impl Scan {
     }
 
     fn run(&mut self, turn: &Turn) -> Result<Vec<u8>, Failure> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(FIRST);
         if !self.opened {
             self.opened = true;
             self.plan.shape.open(&mut out);
