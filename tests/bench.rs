@@ -4,6 +4,7 @@ mod harness;
 
 use std::process::{Command, Stdio};
 
+use ddb::bench::Process;
 use harness::{Cluster, eventually};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -44,6 +45,20 @@ async fn a_run_goes_to_the_nodes_it_names_and_keeps_its_table_if_told_so() {
     let again = cluster.ddb(&["bench", "insert", "--table", "leader"]).assert().code(2);
     let said = String::from_utf8_lossy(&again.get_output().stderr).into_owned();
     assert!(said.contains("is there already") && said.contains("hint: "), "{said}");
+}
+
+#[tokio::test]
+async fn the_cpu_time_of_a_node_that_started_anew_meanwhile_is_not_told() {
+    let mut cluster = Cluster::start(1).await;
+    let address = cluster.node(1).address.clone();
+    let before = Process::of(&address).await.expect("figures");
+    cluster.get(1, "/v1/tables").await.expect(200);
+    let after = Process::of(&address).await.expect("figures");
+    assert!(after.spent_since(&before).is_some_and(|seconds| seconds > 0.0), "{before:?} {after:?}");
+    cluster.kill(1);
+    cluster.spawn(1);
+    let anew = eventually("it answers", async || Process::of(&address).await).await;
+    assert_eq!(anew.spent_since(&after), None, "{after:?} {anew:?}");
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub use nodes::{Nodes, cpu_seconds};
+pub use nodes::{Nodes, Process};
 pub use outcome::{Checked, Latency, Outcome};
 pub use plan::{Plan, Spread, Stop, Via, Workload};
 pub use row::Row;

@@ -116,13 +116,32 @@ struct Group {
     grp: u64,
 }
 
-/// The CPU time of a node's process so far, as it tells; `None` if it does not.
-pub async fn cpu_seconds(address: &str) -> Option<f64> {
-    let mut line = Line { host: host(address).to_string(), open: None };
-    let metrics = good(line.send(Method::GET, "/metrics", "", String::new()).await.ok()?).ok()?;
-    let text = String::from_utf8_lossy(&metrics);
-    let mut figures = text.lines().filter_map(|line| line.strip_prefix("process_cpu_seconds_total "));
-    figures.next()?.trim().parse().ok()
+/// A node's process, as it tells of itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Process {
+    /// When it started, in seconds of Unix time.
+    pub started: f64,
+    /// The CPU time that it has used so far.
+    pub cpu_seconds: f64,
+}
+
+impl Process {
+    /// The process of a node; `None` if it does not tell.
+    pub async fn of(address: &str) -> Option<Process> {
+        let mut line = Line { host: host(address).to_string(), open: None };
+        let metrics = good(line.send(Method::GET, "/metrics", "", String::new()).await.ok()?).ok()?;
+        let text = String::from_utf8_lossy(&metrics);
+        let figure = |name: &str| -> Option<f64> {
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?.trim().parse().ok()
+        };
+        let (started, cpu_seconds) = (figure("process_start_time_seconds")?, figure("process_cpu_seconds_total")?);
+        Some(Process { started, cpu_seconds })
+    }
+
+    /// The CPU time that it has used since it was `before`; `None` if it is another process now.
+    pub fn spent_since(&self, before: &Process) -> Option<f64> {
+        (self.started == before.started).then_some(self.cpu_seconds - before.cpu_seconds)
+    }
 }
 
 fn host(address: &str) -> &str {

@@ -58,11 +58,15 @@ impl Core {
         }
         let answer = self.network.service(leader).call(&Request::ReadIndex, Instant::now() + ROUND_TIME).await;
         match answer {
-            Ok(Response::ReadIndex(Ok(ReadIndex { index, unless_voted_beyond: Some(term) }))) => {
-                let voted = self.voted_term().await;
-                if voted.is_some_and(|voted| voted <= term) { Ok(index) } else { Err(changed()) }
+            Ok(Response::ReadIndex(read)) => {
+                let read = read?;
+                // Looked at after the answer has come, which may have been long on its way.
+                let voted = match read.unless_voted_beyond {
+                    Some(_) => timeout(ROUND_TIME, self.voted_term()).await.ok().flatten(),
+                    None => None,
+                };
+                settled(read, voted)
             }
-            Ok(Response::ReadIndex(read)) => read.map(|read| read.index),
             Ok(other) => Err(no_leader(format!("an answer of another kind: {other:?}"))),
             Err(e) => Err(no_leader(e.to_string())),
         }
@@ -123,11 +127,19 @@ impl Core {
         peers
     }
 
-    /// Notes that a peer answered.
+    /// Notes that a peer answered. Not with the answers to other questions: whoever is slow with those comes last.
     fn answered(&self, peer: u64) {
         let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
         answered.retain(|other| *other != peer);
         answered.insert(0, peer);
+    }
+}
+
+/// The index of a leader's answer, for a follower that has voted in term `voted`, as far as it can tell.
+fn settled(read: ReadIndex, voted: Option<u64>) -> Result<u64, Failure> {
+    match read.unless_voted_beyond {
+        Some(term) if voted.is_none_or(|voted| voted > term) => Err(changed()),
+        _ => Ok(read.index),
     }
 }
 
@@ -210,6 +222,21 @@ mod tests {
         ] {
             let mark = Mark::of(1, &vote, committed.as_ref(), Vec::new());
             assert_eq!(mark.as_ref().ok().map(|mark| (mark.term, mark.index)), index.map(|index| (3, index)), "{vote}");
+        }
+    }
+
+    #[test]
+    fn a_follower_that_has_voted_for_another_does_not_take_a_former_leaders_word() {
+        for (unless_voted_beyond, voted, taken) in [
+            (None, None, true),
+            (None, Some(5), true),
+            (Some(4), Some(4), true),
+            (Some(4), Some(3), true),
+            (Some(4), Some(5), false),
+            (Some(4), None, false),
+        ] {
+            let index = settled(ReadIndex { index: 9, unless_voted_beyond }, voted).ok();
+            assert_eq!(index, taken.then_some(9), "{unless_voted_beyond:?} {voted:?}");
         }
     }
 

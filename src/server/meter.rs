@@ -36,6 +36,11 @@ pub(super) fn render() -> String {
     if let Some(bytes) = resident_bytes() {
         gauge!("process_resident_memory_bytes").set(bytes as f64);
     }
+    // Once, as the system's clock may be set meanwhile.
+    static STARTED: OnceLock<Option<f64>> = OnceLock::new();
+    if let Some(since) = STARTED.get_or_init(started) {
+        gauge!("process_start_time_seconds").set(*since);
+    }
     recorder().map(PrometheusHandle::render).unwrap_or_default()
 }
 
@@ -44,6 +49,16 @@ fn resident_bytes() -> Option<u64> {
     let sizes = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = sizes.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
+}
+
+/// When this process started, in seconds of Unix time; `None` where the system does not tell.
+fn started() -> Option<f64> {
+    let own = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name of the program may hold blanks; after it, this is the 20th word: proc_pid_stat(5).
+    let ticks: f64 = own.rsplit(')').next()?.split_whitespace().nth(19)?.parse().ok()?;
+    let system = std::fs::read_to_string("/proc/stat").ok()?;
+    let booted: f64 = system.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    Some(booted + ticks / rustix::param::clock_ticks_per_second() as f64)
 }
 
 /// Folds what the histograms have gathered, so that they stay small while nobody asks.

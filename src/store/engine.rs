@@ -150,12 +150,13 @@ impl Engine {
         match written.and_then(|remains| Ok((remains, own.disk.base()?))) {
             Ok((remains, base)) => {
                 own.remains = remains;
-                let written = match (self.snapshot().written, sealed) {
+                let written = match (self.snapshot().written, &sealed) {
                     (Some(written), Some(sealed)) => {
-                        written.absorb(&sealed);
+                        written.absorb(sealed);
                         Some(written)
                     }
-                    (written, sealed) => sealed.or(written),
+                    (None, Some(sealed)) => Some(sealed.clone()).filter(|sealed| sealed.bytes() <= WRITTEN_BYTES),
+                    (written, None) => written,
                 };
                 self.change_present(|present| {
                     present.base = base;

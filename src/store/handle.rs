@@ -132,6 +132,12 @@ impl Store {
         self.inner.engine.snapshot().pending_bytes()
     }
 
+    /// About how many bytes stay in memory though they are on disk.
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.inner.engine.snapshot().written.map_or(0, |written| written.bytes())
+    }
+
     /// Puts all that was applied before the call on disk; answers the marks on disk. Batches and
     /// views go on meanwhile.
     ///

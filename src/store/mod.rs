@@ -5,7 +5,8 @@
 //!
 //! **Engine** (`overlay`, `disk`, `snapshot`, `engine`). One flat keyspace of bytes. Batches go to a
 //! multi-version map in memory, the overlay; a checkpoint seals it and writes it to one redb file
-//! in one synced transaction, and reads merge the active overlay, the sealed one and the file.
+//! in one synced transaction, and reads merge the active overlay, the sealed one and the file. A key is looked
+//! up before the file in what the last checkpoints wrote, too.
 //! A crash loses what was applied since the last checkpoint, whole batches at a time, and the
 //! caller's marks say from where to replay.
 //!

@@ -1,4 +1,4 @@
-//! Owns the pairs that are not on disk yet: a map in memory that keeps old versions.
+//! Owns the pairs that are not on disk yet, or only just: a map in memory that keeps old versions.
 //!
 //! A batch is inserted under a sequence number of its own. A reader that knows a number sees, for
 //! each key, the newest version up to it. A key is found by its hash; the order of the keys is made when
@@ -213,7 +213,8 @@ impl Overlay {
         }
     }
 
-    /// Takes over the newest version of each key of `newer`, an overlay that came after this one and is complete.
+    /// Takes over the newest version of each key of `newer`, an overlay that came after this one and is complete. A view
+    /// that scans both sees those keys in `newer`, and need not find them here.
     pub(super) fn absorb(&self, newer: &Overlay) {
         let newer = newer.read();
         for entries in newer.entries.chunks(TURN) {
@@ -249,7 +250,7 @@ impl Overlay {
     }
 
     /// Calls `each` with the newest versions of all keys, some at a time, in key order, until it fails. No key may be
-    /// inserted meanwhile or later: it is for an overlay that is complete.
+    /// inserted meanwhile: it is for an overlay that is complete.
     pub(super) fn for_newest<E>(
         &self,
         mut each: impl FnMut(&mut dyn Iterator<Item = ChangeRef<'_>>) -> Result<(), E>,

@@ -13,8 +13,10 @@ use crate::client::Record;
 
 const TABLE: &str = "/v1/tables/s";
 const ROWS: u64 = 12;
-/// Of so few values that rows often want the same, and of so many that an index can be built.
+/// Of so many values that rows can be without two of the same, so that a unique index can be built.
 const KEYS: i64 = 60;
+/// Of so few that they often want the same, once it is built.
+const SCARCE_KEYS: i64 = 20;
 
 /// What is known of the unique index.
 #[derive(Default)]
@@ -104,7 +106,8 @@ pub(crate) async fn write(mut asker: Asker, record: &Record, schema: &Schema) {
         let path = format!("{TABLE}/rows/r{row}");
         match asker.dice.random_range(0..10) {
             0..6 => {
-                let (k, v) = (asker.dice.random_range(0..KEYS), asker.dice.random_range(0..3));
+                let keys = if schema.guard.get() % 2 == 1 { SCARCE_KEYS } else { KEYS };
+                let (k, v) = (asker.dice.random_range(0..keys), asker.dice.random_range(0..3));
                 let body = json!({"data": {"k": k, "v": v}});
                 if let Told::Refused = asker.ask(node, &Sent::new("PUT", path, &["unique_violation"]).json(&body)).await
                 {

@@ -10,7 +10,7 @@ use clap::builder::TypedValueParser as _;
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::bench::{self, Nodes, Outcome, Plan, Progress, Spread, Stop, Via, Workload};
+use crate::bench::{self, Nodes, Outcome, Plan, Process, Progress, Spread, Stop, Via, Workload};
 use crate::cli::args::timeout;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, exit, usage};
@@ -122,7 +122,8 @@ async fn begin(args: &Args, context: &Context) -> Result<(Client, ClusterStatus,
     Ok((client, status, nodes))
 }
 
-/// Fills the table where the workload reads, and runs it; answers with the CPU seconds of all nodes, where they tell.
+/// Fills the table where the workload reads, and runs it; answers with the CPU seconds of all nodes, where they tell and
+/// none of them started anew.
 async fn load(
     target: &Arc<Nodes>,
     plan: &Plan,
@@ -131,14 +132,15 @@ async fn load(
 ) -> Result<(Outcome, Option<f64>), CliError> {
     let failed = |message| CliError::Result { exit: exit::ERROR, message };
     bench::fill(target, plan).await.map_err(failed)?;
-    let before = cpu(status).await;
+    let before = processes(status).await;
     let progress = Arc::new(Progress::default());
     let ran = tokio::select! {
         ran = bench::run(target, plan, &progress) => ran,
         () = watch(&progress, context) => Err("the watch has ended".into()),
     };
-    let after = cpu(status).await;
-    Ok((ran.map_err(failed)?, before.zip(after).map(|(before, after)| after - before)))
+    let after = processes(status).await;
+    let spent = before.iter().zip(&after).map(|(before, after)| after.as_ref()?.spent_since(before.as_ref()?)).sum();
+    Ok((ran.map_err(failed)?, spent))
 }
 
 fn no_nodes(why: &str) -> CliError {
@@ -178,13 +180,10 @@ async fn make_table(client: &Client, args: &Args) -> Result<(), CliError> {
     }
 }
 
-/// CPU seconds of all nodes so far; `None` if one does not tell.
-async fn cpu(status: &ClusterStatus) -> Option<f64> {
-    let mut sum = 0.0;
-    for node in status.nodes.iter().filter(|node| node.up) {
-        sum += bench::cpu_seconds(&node.address).await?;
-    }
-    Some(sum)
+/// The processes of all nodes that were up; `None` for one that does not tell of itself.
+async fn processes(status: &ClusterStatus) -> Vec<Option<Process>> {
+    let up = status.nodes.iter().filter(|node| node.up);
+    futures::future::join_all(up.map(|node| Process::of(&node.address))).await
 }
 
 /// A line on the terminal that says how far the run is; it never ends.

@@ -68,16 +68,20 @@ fn what_is_kept_of_older_checkpoints_is_never_seen_instead_of_the_newest() {
     let store = Store::in_memory().unwrap();
     apply(&store, [create("t", &["v"])]);
     let mut seen = Vec::new();
-    // Two of nine are more than is kept.
-    for (round, mebibytes) in [9, 9, 1, 9, 1, 1, 1, 9].into_iter().enumerate() {
-        let fill = round.to_string().repeat(1 << 20);
-        apply(&store, (0..mebibytes).map(|n| put("t", n, &[("v", &fill)])));
-        apply(&store, [if round % 2 == 0 { delete("t", 0) } else { put("t", "a", &[]) }]);
+    // Two of nine are more than is kept, and so is one of seventeen.
+    for (round, mebibytes) in [9, 9, 1, 17, 1, 9, 1, 1, 1, 9].into_iter().enumerate() {
+        // A little less than a row has at most.
+        let fill = round.to_string().repeat((1 << 20) - 1_000);
+        let filled = apply(&store, (0..mebibytes).map(|n| put("t", format!("{n:02}"), &[("v", &fill)])));
+        assert!(filled.iter().all(Result::is_ok), "{filled:?}");
+        apply(&store, [if round % 2 == 0 { delete("t", "00") } else { put("t", "a", &[]) }]);
         store.checkpoint().unwrap();
+        assert!(store.kept_bytes() <= 16 << 20, "round {round}");
+        assert_eq!(store.kept_bytes() == 0, mebibytes == 17, "round {round}");
         seen.push((store.view(), contents(&store.view())));
-        for (view, contents) in &seen {
+        for (view, contents) in seen.iter().rev().take(4) {
             let table = view.table("t").unwrap();
-            let rows = (0..9).map(|n| n.to_string()).chain(["a".to_string()]);
+            let rows = (0..17).map(|n| format!("{n:02}")).chain(["a".to_string()]);
             let found = rows.filter_map(|id| view.row(&table, &RowKey(id.into_bytes())).unwrap());
             assert!(found.eq(contents[0].2.iter().map(|(_, row)| row.clone())), "round {round}");
         }
