@@ -117,12 +117,12 @@ struct Group {
 }
 
 /// A node's process, as it tells of itself.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Process {
     /// When it started, in seconds of Unix time.
-    pub started: f64,
+    started: f64,
     /// The CPU time that it has used so far.
-    pub cpu_seconds: f64,
+    cpu_seconds: f64,
 }
 
 impl Process {

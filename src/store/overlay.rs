@@ -200,31 +200,30 @@ impl Overlay {
 
     /// Adds versions of keys; readers of `seq` and later see them.
     pub(super) fn insert(&self, seq: u64, changes: impl IntoIterator<Item = Hashed>) {
-        let mut changes = changes.into_iter().peekable();
-        while changes.peek().is_some() {
-            let mut bytes = 0;
-            let mut map = self.write();
-            for Hashed { hash, key, value } in changes.by_ref().take(TURN) {
-                let change = (&*key, value.as_deref());
-                bytes += cost(change);
-                map.insert(seq, hash, change, &self.hasher);
-            }
-            self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
+        self.in_turns(changes, |map, Hashed { hash, key, value }| {
+            let change = (&*key, value.as_deref());
+            map.insert(seq, hash, change, &self.hasher);
+            cost(change)
+        });
     }
 
     /// Takes over the newest version of each key of `newer`, an overlay that came after this one and is complete. A view
     /// that scans both sees those keys in `newer`, and need not find them here.
     pub(super) fn absorb(&self, newer: &Overlay) {
         let newer = newer.read();
-        for entries in newer.entries.chunks(TURN) {
-            let mut bytes = 0;
+        self.in_turns(&newer.entries, |map, Entry { key, newest }| {
+            let change = (newer.arena.get(*key), newer.value(*newest));
+            map.insert(newest.seq, self.hasher.hash_one(change.0), change, &self.hasher);
+            cost(change)
+        });
+    }
+
+    /// Puts items into the map, a turn of them at a time; `put` answers what one costs.
+    fn in_turns<T>(&self, items: impl IntoIterator<Item = T>, put: impl Fn(&mut Map, T) -> usize) {
+        let mut items = items.into_iter().peekable();
+        while items.peek().is_some() {
             let mut map = self.write();
-            for Entry { key, newest } in entries {
-                let change = (newer.arena.get(*key), newer.value(*newest));
-                bytes += cost(change);
-                map.insert(newest.seq, self.hasher.hash_one(change.0), change, &self.hasher);
-            }
+            let bytes = items.by_ref().take(TURN).map(|item| put(&mut map, item)).sum();
             self.bytes.fetch_add(bytes, Ordering::Relaxed);
         }
     }
@@ -232,8 +231,7 @@ impl Overlay {
     /// Calls `look` with what `key`, of that hash, is at sequence number `seq`; `None` where this overlay does not know
     /// the key.
     pub(super) fn look<T>(&self, hash: u64, key: &[u8], seq: u64, look: impl FnOnce(Option<&[u8]>) -> T) -> Option<T> {
-        // Whoever knows `seq` knows the bytes that came with it.
-        if self.bytes() == 0 {
+        if self.is_empty() {
             return None;
         }
         let map = self.read();
@@ -245,8 +243,9 @@ impl Overlay {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing was inserted, as whoever knows the newest sequence number sees it: its bytes came before it.
     pub(super) fn is_empty(&self) -> bool {
-        self.read().entries.is_empty()
+        self.bytes() == 0
     }
 
     /// Calls `each` with the newest versions of all keys, some at a time, in key order, until it fails. No key may be
