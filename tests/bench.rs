@@ -12,12 +12,14 @@ use serde_json::Value;
 #[tokio::test]
 async fn every_workload_runs_reads_back_what_it_wrote_and_leaves_nothing_behind() {
     let cluster = Cluster::start(3).await;
-    for (workload, count, rows) in
-        [("insert", 300, 300), ("get", 300, 300), ("search", 100, 1_000), ("mixed", 300, 300), ("import", 6, 6_000)]
-    {
+    let workloads =
+        [("insert", 300, 300), ("get", 300, 300), ("search", 100, 1_000), ("mixed", 300, 300), ("import", 6, 6_000)];
+    // On connections of their own, and as streams of some that are shared.
+    for ((workload, count, rows), streams) in workloads.into_iter().flat_map(|one| [(one, "1"), (one, "2")]) {
         let (count, connections) = (count.to_string(), "3");
         let words = ["bench", workload, "--count", &count, "-c", connections, "--keys", "500", "--timeout", "60s"];
-        let output = cluster.ddb(&[&words[..], &["-o", "json"]].concat()).output().expect("ddb runs");
+        let words = [&words[..], &["--streams", streams, "-o", "json"]].concat();
+        let output = cluster.ddb(&words).output().expect("ddb runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{workload}: {said}");
         let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");

@@ -12,6 +12,7 @@
 mod check;
 mod keys;
 mod ledger;
+mod line;
 mod nodes;
 mod outcome;
 mod plan;

@@ -1,15 +1,13 @@
-//! Owns a cluster of this program as a target: a table, and one HTTP/1.1 connection a session.
+//! Owns a cluster of this program as a target: a table, and the requests for its rows.
 
-use std::pin::Pin;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::{Method, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1::{Connection, SendRequest, handshake};
-use hyper_util::rt::TokioIo;
+use http::Method;
 use serde::Deserialize;
-use tokio::net::TcpStream;
 
+use super::line::{Line, Trunk};
 use super::target::{Session, Target};
 use super::{Row, Via};
 use crate::model::{ClusterStatus, Level};
@@ -21,6 +19,10 @@ pub struct Nodes {
     hosts: Vec<String>,
     table: String,
     level: Level,
+    /// How many sessions share a connection.
+    streams: usize,
+    /// The connections that are shared, by host and number.
+    trunks: Arc<Mutex<HashMap<(usize, usize), Trunk>>>,
 }
 
 impl Nodes {
@@ -45,7 +47,23 @@ impl Nodes {
         if hosts.is_empty() {
             return Err(format!("there is no node that is up for \"{}\"", via.as_str()));
         }
-        Ok(Nodes { hosts, table: table.into(), level })
+        Ok(Nodes { hosts, table: table.into(), level, streams: 1, trunks: Arc::default() })
+    }
+
+    /// The same nodes, with so many sessions as streams of one HTTP/2 connection; 1 is a connection of HTTP/1.1 for each.
+    #[must_use]
+    pub fn with_streams(self, streams: usize) -> Nodes {
+        Nodes { streams, ..self }
+    }
+
+    fn line(&self, worker: usize) -> Line {
+        let host = worker % self.hosts.len();
+        if self.streams <= 1 {
+            return Line::alone(&self.hosts[host]);
+        }
+        let mut trunks = self.trunks.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = worker / self.hosts.len() / self.streams;
+        Line::on(trunks.entry((host, number)).or_insert_with(|| Trunk::to(&self.hosts[host])))
     }
 }
 
@@ -54,8 +72,7 @@ impl Target for Nodes {
 
     fn session(&self, worker: usize) -> Node {
         let stale = if self.level == Level::Stale { "level=stale" } else { "level=linearizable" };
-        let host = self.hosts[worker % self.hosts.len()].clone();
-        Node { line: Line { host, open: None }, table: format!("/v1/tables/{}", self.table), level: stale }
+        Node { line: self.line(worker), table: format!("/v1/tables/{}", self.table), level: stale }
     }
 }
 
@@ -128,7 +145,7 @@ pub struct Process {
 impl Process {
     /// The process of a node; `None` if it does not tell.
     pub async fn of(address: &str) -> Option<Process> {
-        let mut line = Line { host: host(address).to_string(), open: None };
+        let mut line = Line::alone(host(address));
         let metrics = good(line.send(Method::GET, "/metrics", "", String::new()).await.ok()?).ok()?;
         let text = String::from_utf8_lossy(&metrics);
         let figure = |name: &str| -> Option<f64> {
@@ -146,57 +163,6 @@ impl Process {
 
 fn host(address: &str) -> &str {
     address.strip_prefix("http://").unwrap_or(address)
-}
-
-/// A connection that is opened when it is needed, and again after it broke.
-struct Line {
-    host: String,
-    open: Option<Open>,
-}
-
-/// An open connection. Whoever waits for an answer drives it too: a task for each would wake another for every request.
-struct Open {
-    sender: SendRequest<Full<Bytes>>,
-    driver: Pin<Box<Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
-}
-
-impl Line {
-    async fn send(&mut self, method: Method, path: &str, kind: &str, body: String) -> Result<(u16, Bytes), String> {
-        // Taken while it is in use: one that failed is not used again.
-        let mut open = match self.open.take() {
-            Some(open) if open.sender.is_ready() => open,
-            _ => self.dial().await?,
-        };
-        let mut request = http::Request::builder().method(method).uri(path).header(header::HOST, &self.host);
-        if !kind.is_empty() {
-            request = request.header(header::CONTENT_TYPE, kind);
-        }
-        let request = request.body(Full::new(Bytes::from(body))).map_err(|e| e.to_string())?;
-        let Open { sender, driver } = &mut open;
-        let exchange = async {
-            let answer = sender.send_request(request).await?;
-            let status = answer.status().as_u16();
-            let body = answer.into_body().collect().await?.to_bytes();
-            sender.ready().await.map(|()| (status, body))
-        };
-        let answered = tokio::select! {
-            answered = exchange => answered.map_err(|e| self.said(&e))?,
-            Err(e) = driver => return Err(self.said(&e)),
-        };
-        self.open = Some(open);
-        Ok(answered)
-    }
-
-    async fn dial(&self) -> Result<Open, String> {
-        let stream = TcpStream::connect(&self.host).await.map_err(|e| self.said(&e))?;
-        stream.set_nodelay(true).map_err(|e| self.said(&e))?;
-        let (sender, driver) = handshake(TokioIo::new(stream)).await.map_err(|e| self.said(&e))?;
-        Ok(Open { sender, driver: Box::pin(driver) })
-    }
-
-    fn said(&self, error: &dyn std::error::Error) -> String {
-        format!("{}: {error}", self.host)
-    }
 }
 
 /// The body of an answer that says yes.

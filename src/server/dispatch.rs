@@ -3,7 +3,6 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Buf;
 use futures::{FutureExt as _, Stream, future};
@@ -50,7 +49,6 @@ pub(super) struct App {
     pub(super) ended: watch::Receiver<()>,
     meter: Meter,
     node_header: HeaderValue,
-    in_flight: AtomicUsize,
     large: Arc<Semaphore>,
 }
 
@@ -77,7 +75,6 @@ impl App {
             queries: Arc::new(Semaphore::new(QUERIES)),
             ended,
             meter: Meter::new(),
-            in_flight: AtomicUsize::new(0),
             large: Arc::new(Semaphore::new(limits.large_bodies)),
         }
     }
@@ -127,7 +124,7 @@ impl App {
         B: Buf,
     {
         check_host(&request.headers, request.unusual.http10)?;
-        let _place = self.admit(route, request.unusual)?;
+        admit(route, request.unusual)?;
         let [table, row_id] = names?;
         let params = Params::parse(&request.query, route.params)?;
         check_headers(route, &request.headers)?;
@@ -154,21 +151,6 @@ impl App {
     /// A place among the requests with large bodies, for one whose body is a stream.
     pub(super) fn large_body(&self) -> Result<OwnedSemaphorePermit, Failure> {
         self.large.clone().try_acquire_owned().map_err(|_| body::too_many_large())
-    }
-
-    /// Counts a request in, or refuses it.
-    fn admit(&self, route: &Route, unusual: Unusual) -> Result<Admitted<'_>, Failure> {
-        let place = Admitted::new(&self.in_flight);
-        if route.is_vital() {
-            return Ok(place);
-        }
-        if unusual.reserve {
-            return Err(Failure::new(Code::Overloaded, "this node has all the connections it takes"));
-        }
-        if place.count > self.limits.requests {
-            return Err(Failure::new(Code::Overloaded, "this node has all the requests in flight that it takes"));
-        }
-        Ok(place)
     }
 
     /// The handler's work, in a box of its own: within another future it would be as large as the largest of them
@@ -250,21 +232,14 @@ fn no_such_path(path: &str) -> Failure {
     Failure::new(Code::NotFound, format!("there is nothing at {shown}")).hint("the API is described at /openapi.json")
 }
 
-/// One request that was let in.
-struct Admitted<'a> {
-    in_flight: &'a AtomicUsize,
-    count: usize,
-}
-
-impl Admitted<'_> {
-    fn new(in_flight: &AtomicUsize) -> Admitted<'_> {
-        Admitted { in_flight, count: in_flight.fetch_add(1, Ordering::Relaxed) + 1 }
-    }
-}
-
-impl Drop for Admitted<'_> {
-    fn drop(&mut self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+/// Lets a request in, or refuses it.
+fn admit(route: &Route, unusual: Unusual) -> Result<(), Failure> {
+    let full = |what: &str| Err(Failure::new(Code::Overloaded, format!("this node has all the {what} that it takes")));
+    match unusual {
+        _ if route.is_vital() => Ok(()),
+        Unusual { reserve: true, .. } => full("connections"),
+        Unusual { crowded: true, .. } => full("requests in flight"),
+        _ => Ok(()),
     }
 }
 

@@ -10,8 +10,10 @@ pub struct Limits {
     /// Connections beyond them, so that peers and probes get through when clients fill the node:
     /// on these only peer and health routes are answered.
     pub reserve: usize,
-    /// Requests in flight at a time, health checks aside.
+    /// Requests in flight at a time, until the last of their answers is handed over; health checks aside.
     pub requests: usize,
+    /// Requests in flight at a time on one connection of HTTP/2.
+    pub streams: u32,
     /// Bytes of a request's body.
     pub body: usize,
     /// Requests in flight with more than `small_body` bytes of body.
@@ -34,6 +36,7 @@ impl Default for Limits {
             connections: 4_096,
             reserve: 64,
             requests: 4_096,
+            streams: 128,
             body: 2 << 20,
             large_bodies: 64,
             small_body: 64 << 10,

@@ -1,14 +1,14 @@
 //! HTTP: the only room that names warp.
 //!
 //! A request runs downhill through four files: `listen` accepts the connection and keeps its
-//! deadlines (`socket`), `service` is the one warp filter, `dispatch` finds the route and reads the
+//! deadlines (`socket`, `streams`), `service` is the one warp filter, `dispatch` finds the route and reads the
 //! body, a handler of a few lines asks `protocol` what the body means and the group to do it, and
 //! `reply` puts the outcome into status, headers and JSON.
 //!
 //! Invariants: only `reply` knows which status a code has; only `routes` knows which paths there
 //! are; no handler waits without a deadline; nothing is queued without a bound.
 //!
-//! Deliberately missing: TLS and logins, compression, HTTP/2.
+//! Deliberately missing: TLS and logins, compression.
 
 mod body;
 mod dispatch;
@@ -25,6 +25,7 @@ mod routes;
 mod serve;
 mod service;
 mod socket;
+mod streams;
 #[cfg(test)]
 mod tests;
 

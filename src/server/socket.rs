@@ -25,6 +25,10 @@ pub(super) struct Traffic {
     pub(super) begun: AtomicU64,
     /// The connection speaks another protocol now, which keeps its own deadlines.
     pub(super) upgraded: AtomicBool,
+    /// It is HTTP/2, where bytes also come between requests.
+    pub(super) http2: AtomicBool,
+    /// Requests being handled or answered now on all connections of the server.
+    pub(super) everywhere: Arc<AtomicUsize>,
 }
 
 /// A stream with deadlines.
@@ -38,6 +42,8 @@ pub(super) struct Socket<S> {
     moved: Instant,
     /// When the head that is arriving began; the first one begins with the connection.
     head_since: Option<Instant>,
+    /// When a request was last seen to begin or to be in flight.
+    asked: Instant,
     /// `traffic.begun` when it was last looked at.
     begun: u64,
     timer: Option<Pin<Box<Sleep>>>,
@@ -47,7 +53,8 @@ impl<S> Socket<S> {
     pub(super) fn new(stream: S, traffic: Arc<Traffic>, limits: &Limits) -> Socket<S> {
         let now = Instant::now();
         let Limits { head, idle, progress, .. } = *limits;
-        Socket { stream, traffic, head, idle, progress, moved: now, head_since: Some(now), begun: 0, timer: None }
+        let head_since = Some(now);
+        Socket { stream, traffic, head, idle, progress, moved: now, head_since, asked: now, begun: 0, timer: None }
     }
 
     /// Notes a request that began since the last look: its head is complete.
@@ -56,6 +63,7 @@ impl<S> Socket<S> {
         if begun != self.begun {
             self.begun = begun;
             self.head_since = None;
+            self.asked = self.moved;
         }
     }
 
@@ -86,7 +94,11 @@ impl<S> Socket<S> {
         let deadline = if self.traffic.active.load(Ordering::Relaxed) > 0 {
             // Whoever reads the body has its deadline. The timer runs all the same: hyper does not
             // read again when the request ends, and somebody must look then.
-            Instant::now() + self.idle
+            self.asked = Instant::now();
+            self.asked + self.idle
+        } else if self.traffic.http2.load(Ordering::Relaxed) {
+            // What comes between requests need not be the head of one, and keeps nobody's connection open.
+            self.asked + self.idle
         } else {
             self.head_since.map_or(self.moved + self.idle, |since| since + self.head)
         };

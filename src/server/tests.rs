@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http2;
+use hyper::header::HeaderValue;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -367,4 +372,42 @@ async fn peers_keep_their_connections_where_clients_would_be_cut_off() {
     for server in servers {
         server.stop().await;
     }
+}
+
+#[tokio::test]
+async fn requests_of_http2_are_answered_as_any_other() {
+    let server = Server::with_students(300).await;
+    let io = TokioIo::new(TcpStream::connect(server.address).await.unwrap());
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    let ask = async |method: &str, uri: &str, body: &str| {
+        let request = hyper::Request::builder().method(method).uri(uri).body(Full::new(Bytes::from(body.to_string())));
+        let (head, body) = sender.clone().send_request(request.unwrap()).await.unwrap().into_parts();
+        let text = |value: &HeaderValue| value.to_str().unwrap().to_string();
+        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        Answer { status: head.status.as_u16(), headers, body }
+    };
+    let row = "/v1/tables/students/rows/7";
+    for (method, path, body) in [
+        ("GET", row, ""),
+        ("HEAD", row, ""),
+        ("GET", "/v1/tables/students/rows?limit=300", ""),
+        ("GET", "/search?table=students&column=grade&value=1", ""),
+        ("PUT", row, r#"{"data":{"name":"Eve"}}"#),
+        ("PUT", row, r#"{"data":{"#),
+        ("POST", "/peer", ""),
+        ("GET", "/peer", ""),
+        ("GET", "/nowhere", ""),
+    ] {
+        let (old, new) =
+            (server.send(method, path, &[], body).await, ask(method, &format!("http://a{path}"), body).await);
+        assert_eq!(new.status, old.status, "{method} {path}");
+        let figures = |answer: &Answer| (answer.headers.get("content-length").cloned(), answer.body.len());
+        assert_eq!(figures(&new), figures(&old), "{method} {path}");
+    }
+    assert!(ask("GET", "http://a/v1/tables/students/rows?limit=300", "").await.body.len() > 1 << 14);
+    assert_eq!(ask("GET", row, "").await.summary(), "400 bad_request");
+    assert_eq!(ask("CONNECT", "a:1", "").await.status, 405);
+    server.stop().await;
 }

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
 /// How many sessions share a connection.
-const SHARED: usize = 16;
+pub(crate) const SHARED: usize = 16;
 /// How many puts a transaction may have: etcd's default limit.
 const BATCH: usize = 128;
 

@@ -34,7 +34,7 @@ impl Figures {
         self.0.entry(cell.name).or_default().push(row);
         let [a, b, c, d, e] = row;
         let failed = own.0.failed + other.0.failed;
-        format!("{:<30} ddb {a:>9.0}/s {b:>6.3}   etcd {c:>9.0}/s {d:>6.3}   ratio {e:.2}   failed {failed}", cell.name)
+        format!("{:<34} ddb {a:>9.0}/s {b:>6.3}   etcd {c:>9.0}/s {d:>6.3}   ratio {e:.2}   failed {failed}", cell.name)
     }
 
     /// The medians, as a table in Markdown.

@@ -72,7 +72,7 @@ async fn beside_etcd() {
             let plan = plan(cell, seconds, repetition + 1);
             let status: ClusterStatus =
                 serde_json::from_value(cluster.get(1, "/v1/status").await.expect(200).json).expect("a status");
-            let nodes = Nodes::of(&status, cell.via, "bench", cell.level).expect("nodes");
+            let nodes = Nodes::of(&status, cell.via, "bench", cell.level).expect("nodes").with_streams(cell.streams);
             let pids: Vec<u32> = cluster.ids().iter().map(|id| cluster.pid(*id) as u32).collect();
             let own = measure(nodes, &plan, &pids).await;
             let other = measure(etcd.target(cell.via, cell.level).await, &plan, &etcd.pids()).await;

@@ -38,9 +38,12 @@ pub(crate) struct Args {
     /// insert (put a row), get (read one by its id), search (ten rows of a group, by an index), mixed (get and insert by turns), import (1,000 rows a request)
     #[arg(value_name = "WORKLOAD", value_parser = named(&Workload::NAMES), hide_possible_values = true)]
     workload: Workload,
-    /// How many requests are under way at a time, each on a connection of its own
+    /// How many requests are under way at a time, each on a connection of its own but for --streams
     #[arg(short, long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
+    /// How many of them share a connection, as streams of HTTP/2; with 1 each has a connection of HTTP/1.1
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
+    streams: u16,
     /// How long it runs
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]
     duration: Duration,
@@ -118,6 +121,7 @@ async fn begin(args: &Args, context: &Context) -> Result<(Client, ClusterStatus,
     let client = context.client_for(CALL_TIME)?;
     let status = client.status().await?;
     let nodes = Nodes::of(&status, args.to, &args.table, context.level).map_err(|why| no_nodes(&why))?;
+    let nodes = nodes.with_streams(usize::from(args.streams));
     make_table(&client, args).await?;
     Ok((client, status, nodes))
 }
@@ -211,6 +215,7 @@ fn view(args: &Args, plan: &Plan, outcome: &Outcome, nodes_cpu: Option<f64>) -> 
     let document = json!({
         "workload": plan.workload.as_str(),
         "connections": plan.connections,
+        "streams": args.streams,
         "rate": plan.rate,
         "to": args.to.as_str(),
         "level": crate::protocol::level_name(plan.level),
