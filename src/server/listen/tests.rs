@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::Frame;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
@@ -26,7 +27,8 @@ struct Running {
 }
 
 /// A server that answers with what is unusual about the connection, a POST with its body's
-/// length, `/wait` once it is let go, and `/large` with more than a reader is sent unasked.
+/// length, `/wait` once it is let go, `/large` with more than a reader is sent unasked, and `/slow` with a
+/// piece now and then.
 async fn start(limits: Limits, go: Arc<Notify>) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -39,12 +41,19 @@ async fn start(limits: Limits, go: Arc<Notify>) -> Running {
                 go.notified().await;
             }
             if request.uri().path() == "/large" {
-                return Ok(Response::new(Full::new(Bytes::from(vec![b'x'; LARGE]))));
+                return Ok(Response::new(Full::new(Bytes::from(vec![b'x'; LARGE])).boxed_unsync()));
+            }
+            if request.uri().path() == "/slow" {
+                let pieces = futures::stream::unfold(0, |n| async move {
+                    tokio::time::sleep(SHORT * 2).await;
+                    (n < 3).then(|| (Ok(Frame::data(Bytes::from(vec![b'x'; LARGE]))), n + 1))
+                });
+                return Ok(Response::new(StreamBody::new(pieces).boxed_unsync()));
             }
             let body = request.into_body().collect().await.map(|body| body.to_bytes().len()).unwrap_or_default();
             let Unusual { http10, reserve, crowded } = unusual;
             let text = format!("reserve={reserve} http10={http10} crowded={crowded} body={body}");
-            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(text))))
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(text)).boxed_unsync()))
         }
     });
     let server = tokio::spawn(async move {
@@ -247,6 +256,8 @@ async fn a_reader_that_takes_nothing_of_an_answer_loses_that_stream_alone() {
         text(sender.send_request(get("/")).await.unwrap()).await;
     }
     assert!(stuck.into_body().collect().await.is_err());
+    // Nor is a reader stuck that waits for the node.
+    assert_eq!(text(sender.send_request(get("/slow")).await.unwrap()).await.len(), 3 * LARGE);
     assert_eq!(text(sender.send_request(get("/large")).await.unwrap()).await.len(), LARGE);
 }
 
