@@ -4,6 +4,8 @@ mod harness;
 #[path = "harness/raw.rs"]
 mod raw;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::future::join_all;
 use h2::Reason;
@@ -15,6 +17,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// Sooner than any deadline of a connection.
+const AT_ONCE: Duration = Duration::from_secs(8);
 
 async fn node() -> Cluster {
     let cluster = Cluster::start(1).await;
@@ -33,29 +38,50 @@ fn request(method: &str, path: &str) -> Request<()> {
     Request::builder().method(method).uri(format!("http://a{path}")).body(()).expect("a request")
 }
 
-/// Writes that are begun, some with their body, and taken back; until all are or the node has enough.
-async fn take_back(mut sender: SendRequest<Bytes>, name: &str) {
+/// Takes writes back as soon as they are sent, until the node has enough; answers how many.
+async fn take_back_at_once(mut sender: SendRequest<Bytes>, name: &str) -> u64 {
     for row in 0..500 {
-        let Ok(mut ready) = sender.ready().await else { return };
-        let path = format!("/v1/tables/t/rows/{name}-{row}");
-        let Ok((_, mut body)) = ready.send_request(request("PUT", &path), false) else { return };
+        let Ok(mut ready) = sender.ready().await else { return row };
+        let put = request("PUT", &format!("/v1/tables/t/rows/{name}-{row}"));
+        let Ok((_, mut body)) = ready.send_request(put, false) else { return row };
         // It may be refused already.
         let _ = body.send_data(Bytes::from_static(b"{\"data\":{\"x\":1}}"), row % 2 == 0);
         body.send_reset(Reason::CANCEL);
         sender = ready;
     }
+    500
+}
+
+/// Takes writes back once the node has begun them: it has answered what was asked after them.
+async fn take_back_when_begun(mut sender: SendRequest<Bytes>, name: &str) -> u64 {
+    for row in 0..500 {
+        sender = sender.ready().await.expect("a connection");
+        let put = request("PUT", &format!("/v1/tables/t/rows/{name}-{row}"));
+        let (_, mut body) = sender.send_request(put, false).expect("a stream");
+        body.send_data(Bytes::from_static(b"{\"data\":"), false).expect("half a body");
+        sender = sender.ready().await.expect("a connection");
+        let (answer, _) = sender.send_request(request("GET", "/livez"), true).expect("a stream");
+        assert_eq!(answer.await.expect("an answer").status(), 200);
+        body.send_reset(Reason::CANCEL);
+    }
+    500
 }
 
 #[tokio::test]
-async fn requests_that_are_taken_back_at_once_do_not_stop_a_node() {
+async fn requests_that_are_taken_back_do_not_stop_a_node() {
     let cluster = node().await;
     let before = cluster.memory(1);
     let flood = async |n: usize| {
+        let mut taken_back = 0;
         for round in 0..20 {
             let (sender, connection) = connect(&cluster, 1 << 16).await;
-            take_back(sender, &format!("{n}-{round}")).await;
+            taken_back += match round {
+                0 => take_back_when_begun(sender, &format!("begun-{n}")).await,
+                _ => take_back_at_once(sender, &format!("{n}-{round}")).await,
+            };
             tokio::time::timeout(PATIENCE, connection).await.expect("the connection ends").expect("its task");
         }
+        taken_back
     };
     let others = async {
         for n in 0..50 {
@@ -63,12 +89,16 @@ async fn requests_that_are_taken_back_at_once_do_not_stop_a_node() {
             cluster.request(1, "PUT", &format!("/v1/tables/t/rows/own-{n}"), body).await.expect(201);
         }
     };
-    tokio::join!(join_all((0..4).map(flood)), others);
+    let (taken_back, ()) = tokio::join!(join_all((0..4).map(flood)), others);
+    let taken_back: u64 = taken_back.iter().sum();
+    assert!(taken_back > 2_000, "{taken_back}");
     for n in 0..50 {
         assert_eq!(cluster.get(1, &format!("/v1/tables/t/rows/own-{n}")).await.expect(200).json["data"]["x"], n);
     }
     let most = cluster.memory(1);
-    assert!(most < before + 100, "{before} MiB before, {most} MiB after 40,000 requests");
+    assert!(most < before + 100, "{before} MiB before, {most} MiB after {taken_back} requests");
+    // None of those that were begun has left anything.
+    assert_eq!(cluster.get(1, "/v1/tables/t/rows?filter=id.prefix=begun-&count=1").await.expect(200).json["count"], 0);
     assert!(!cluster.log(1).contains("panicked"), "{}", cluster.log(1));
 }
 
@@ -134,7 +164,7 @@ async fn what_is_no_http2_ends_its_connection_alone() {
         };
         let read = async { drop(from.read_to_end(&mut said).await) };
         let both = futures::future::join(send, read);
-        tokio::time::timeout(PATIENCE, both).await.unwrap_or_else(|_| panic!("{what}: not closed"));
+        tokio::time::timeout(AT_ONCE, both).await.unwrap_or_else(|_| panic!("{what}: not closed"));
         cluster.get(1, "/livez").await.expect(200);
     }
     assert!(!cluster.log(1).contains("panicked"), "{}", cluster.log(1));

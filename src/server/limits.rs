@@ -10,7 +10,8 @@ pub struct Limits {
     /// Connections beyond them, so that peers and probes get through when clients fill the node:
     /// on these only peer and health routes are answered.
     pub reserve: usize,
-    /// Requests in flight at a time, until the last of their answers is handed over; health checks aside.
+    /// Requests in flight at a time, until all but the end of an answer has been taken; health checks aside. Those over
+    /// HTTP/1 and over HTTP/2 count apart, and each connection of HTTP/2 may have one beyond.
     pub requests: usize,
     /// Requests in flight at a time on one connection of HTTP/2.
     pub streams: u32,
@@ -24,7 +25,7 @@ pub struct Limits {
     pub head: Duration,
     /// How long a connection may be idle between requests.
     pub idle: Duration,
-    /// How long a body may go without a byte, in either direction.
+    /// How long a body may go without a byte, in either direction; an answer over HTTP/2 without a piece.
     pub progress: Duration,
     /// How long what is in flight has to finish when the server stops.
     pub drain: Duration,

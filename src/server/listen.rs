@@ -6,14 +6,15 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue};
+use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
@@ -23,9 +24,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Limits;
-use super::guard::{Guarded, InFlight};
+use super::guard::{Guarded, InFlight, PIECE, Room};
 use super::meter;
-use super::socket::{Socket, Traffic};
+use super::socket::{Everywhere, Socket, Traffic};
 use super::streams::Streams;
 use crate::world::Listener;
 
@@ -41,11 +42,8 @@ const BREATH: Duration = Duration::from_millis(50);
 /// How large a head may be, and how much of a connection is read ahead.
 const BUFFER: usize = 64 << 10;
 
-/// How much of an answer is handed over at a time where its reader says how much it takes: HTTP/2.
-const PIECE: usize = 16 << 10;
-
-/// How much of a connection's bodies, and of one, may be on the way before somebody reads it: HTTP/2.
-const WINDOW: u32 = 256 << 10;
+/// How much of a body may be on the way before somebody reads it, a quarter of what all on a connection may: HTTP/2.
+const WINDOW: u32 = 64 << 10;
 
 /// What is unusual about a request before it is looked at; in its extensions where anything is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,7 +67,7 @@ where
 {
     let (stop, stopping) = watch::channel(false);
     let mut doors = Doors::new(&limits);
-    let everywhere = Arc::new(AtomicUsize::new(0));
+    let everywhere = Arc::<Everywhere>::default();
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -134,11 +132,11 @@ impl Drop for Open {
 
 async fn connection<C, S, B>(
     stream: C,
-    mut place: Place,
+    place: Place,
     traffic: Arc<Traffic>,
     limits: Limits,
     service: S,
-    mut stopping: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
 ) where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
@@ -150,20 +148,23 @@ async fn connection<C, S, B>(
     let reserve = place.is_reserve();
     let io = TokioIo::new(Socket::new(stream, traffic.clone(), &limits));
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        let in_flight = InFlight::begin(&traffic);
-        let crowded = traffic.everywhere.load(Ordering::Relaxed) > limits.requests;
+        let http2 = request.version() == Version::HTTP_2;
+        let in_flight = InFlight::begin(&traffic, http2);
+        let room = in_flight.room(limits.requests);
+        let crowded = room == Room::Crowded;
         let unusual = Unusual { http10: request.version() == Version::HTTP_10, reserve, crowded };
         if unusual != Unusual::default() {
             request.extensions_mut().insert(unusual);
         }
-        let http2 = request.version() == Version::HTTP_2;
         if http2 {
-            traffic.http2.store(true, Ordering::Relaxed);
             name_host(&mut request);
         }
-        let (most, no_body) = if http2 { (PIECE, request.method() == Method::HEAD) } else { (usize::MAX, false) };
-        let (answer, traffic) = (service.call(request), traffic.clone());
+        let no_body = http2 && request.method() == Method::HEAD;
+        let answer = (room != Room::Nothing).then(|| service.call(request));
+        let traffic = traffic.clone();
         async move {
+            // Of HTTP/2 only: whoever asked may do so again.
+            let Some(answer) = answer else { return Err(h2::Error::from(h2::Reason::REFUSED_STREAM)) };
             let Ok(mut response) = answer.await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 traffic.upgraded.store(true, Ordering::Relaxed);
@@ -171,24 +172,44 @@ async fn connection<C, S, B>(
             if no_body {
                 name_length(&mut response);
             }
-            Ok::<_, Infallible>(response.map(|body| Guarded::new((!no_body).then_some(body), most, in_flight)))
+            Ok(response.map(|body| Guarded::new((!no_body).then_some(body), http2, in_flight)))
         }
     });
-    let builder = protocols(&limits);
-    let served = builder.serve_connection_with_upgrades(io, service);
+    let result = if reserve {
+        // In the reserve there are peers and probes, which speak HTTP/1; and there a refused guest can be sent away.
+        let mut http1 = http1::Builder::new();
+        let served = http1.header_read_timeout(None).max_buf_size(BUFFER).serve_connection(io, service);
+        drive(served.with_upgrades(), |served| served.graceful_shutdown(), place, stopping).await.map_err(Into::into)
+    } else {
+        let protocols = protocols(&limits);
+        let served = protocols.serve_connection_with_upgrades(io, service);
+        drive(served, |served| served.graceful_shutdown(), place, stopping).await
+    };
+    if let Err(error) = result {
+        tracing::debug!(error, "a connection ended early");
+    }
+}
+
+/// Serves a connection to its end, or until its place is needed; once the server stops, only what is in flight.
+async fn drive<F, E>(
+    served: F,
+    finish: impl FnOnce(Pin<&mut F>),
+    mut place: Place,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<(), E>
+where
+    F: Future<Output = Result<(), E>>,
+{
     let mut served = pin!(served);
-    let result = tokio::select! {
+    tokio::select! {
         biased;
         result = served.as_mut() => result,
         () = stopped(&mut stopping) => {
-            served.as_mut().graceful_shutdown();
+            finish(served.as_mut());
             served.await
         }
         // Nothing is lost: in the reserve there are only peers and probes, which come again.
         () = place.is_needed() => Ok(()),
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "a connection ended early");
     }
 }
 
@@ -202,7 +223,7 @@ fn protocols(limits: &Limits) -> auto::Builder<Streams> {
         .max_header_list_size(BUFFER as u32)
         .max_send_buf_size(PIECE)
         .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW);
+        .initial_connection_window_size(4 * WINDOW);
     builder
 }
 

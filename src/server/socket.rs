@@ -27,8 +27,23 @@ pub(super) struct Traffic {
     pub(super) upgraded: AtomicBool,
     /// It is HTTP/2, where bytes also come between requests.
     pub(super) http2: AtomicBool,
-    /// Requests being handled or answered now on all connections of the server.
-    pub(super) everywhere: Arc<AtomicUsize>,
+    /// The same as `active` for all connections of the server.
+    pub(super) everywhere: Arc<Everywhere>,
+}
+
+/// Requests being handled or answered now on all connections of a server; many streams do not crowd out those who
+/// use a connection for each.
+#[derive(Debug, Default)]
+pub(super) struct Everywhere {
+    http1: AtomicUsize,
+    http2: AtomicUsize,
+}
+
+impl Traffic {
+    /// The requests being handled or answered now on all connections that speak as this one does.
+    pub(super) fn alike(&self) -> &AtomicUsize {
+        if self.http2.load(Ordering::Relaxed) { &self.everywhere.http2 } else { &self.everywhere.http1 }
+    }
 }
 
 /// A stream with deadlines.
@@ -42,8 +57,12 @@ pub(super) struct Socket<S> {
     moved: Instant,
     /// When the head that is arriving began; the first one begins with the connection.
     head_since: Option<Instant>,
-    /// When a request was last seen to begin or to be in flight.
+    /// When a request was last seen to begin, to be in flight, or to have ended.
     asked: Instant,
+    /// Whether one was in flight at the last look.
+    busy: bool,
+    /// Since when no write has got anything out.
+    stuck_since: Option<Instant>,
     /// `traffic.begun` when it was last looked at.
     begun: u64,
     timer: Option<Pin<Box<Sleep>>>,
@@ -53,8 +72,20 @@ impl<S> Socket<S> {
     pub(super) fn new(stream: S, traffic: Arc<Traffic>, limits: &Limits) -> Socket<S> {
         let now = Instant::now();
         let Limits { head, idle, progress, .. } = *limits;
-        let head_since = Some(now);
-        Socket { stream, traffic, head, idle, progress, moved: now, head_since, asked: now, begun: 0, timer: None }
+        Socket {
+            stream,
+            traffic,
+            head,
+            idle,
+            progress,
+            moved: now,
+            head_since: Some(now),
+            asked: now,
+            busy: false,
+            stuck_since: None,
+            begun: 0,
+            timer: None,
+        }
     }
 
     /// Notes a request that began since the last look: its head is complete.
@@ -94,10 +125,13 @@ impl<S> Socket<S> {
         let deadline = if self.traffic.active.load(Ordering::Relaxed) > 0 {
             // Whoever reads the body has its deadline. The timer runs all the same: hyper does not
             // read again when the request ends, and somebody must look then.
-            self.asked = Instant::now();
-            self.asked + self.idle
+            self.busy = true;
+            Instant::now() + self.idle
         } else if self.traffic.http2.load(Ordering::Relaxed) {
             // What comes between requests need not be the head of one, and keeps nobody's connection open.
+            if std::mem::take(&mut self.busy) {
+                self.asked = Instant::now();
+            }
             self.asked + self.idle
         } else {
             self.head_since.map_or(self.moved + self.idle, |since| since + self.head)
@@ -110,13 +144,16 @@ impl<S> Socket<S> {
         if self.traffic.upgraded.load(Ordering::Relaxed) {
             return Poll::Pending;
         }
-        self.wait(cx, self.moved + self.progress)
+        // That bytes come does not count: over HTTP/2 they do while a write is stuck.
+        let since = *self.stuck_since.get_or_insert_with(Instant::now);
+        self.wait(cx, since + self.progress)
     }
 
     fn wrote(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match result {
             Poll::Pending => self.stuck(cx).map(Err),
             Poll::Ready(result) => {
+                self.stuck_since = None;
                 self.moved();
                 Poll::Ready(result)
             }

@@ -1,6 +1,6 @@
 //! Owns the streams of an HTTP/2 connection: each is a task, and ends where its reader takes nothing of the answer.
 //!
-//! Below the connection there is nothing to see of that: what one stream does not take holds up no bytes of the others.
+//! The socket below shows nothing of that: what one stream does not take holds up no bytes of the others.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -74,7 +74,13 @@ impl<F: Future<Output = ()>> Future for Stream<F> {
         match TURN.get() {
             Turn::Nothing => {}
             Turn::Asked => *this.until = None,
-            Turn::HandedOver => *this.until = Some(Box::pin(sleep_until(Instant::now() + *this.progress))),
+            Turn::HandedOver => {
+                let until = Instant::now() + *this.progress;
+                match this.until {
+                    Some(sleep) => sleep.as_mut().reset(until),
+                    None => *this.until = Some(Box::pin(sleep_until(until))),
+                }
+            }
         }
         match this.until {
             Some(until) => until.as_mut().poll(cx),

@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
     /// How many of them share a connection, as streams of HTTP/2; with 1 each has a connection of HTTP/1.1
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=128))]
     streams: u16,
     /// How long it runs
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = timeout)]

@@ -17,6 +17,7 @@ use super::*;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const SHORT: Duration = Duration::from_millis(200);
+const PROGRESS: Duration = Duration::from_secs(1);
 const LARGE: usize = 1 << 20;
 const PLAIN: &str = "reserve=false http10=false crowded=false body=0";
 
@@ -45,8 +46,8 @@ async fn start(limits: Limits, go: Arc<Notify>) -> Running {
             }
             if request.uri().path() == "/slow" {
                 let pieces = futures::stream::unfold(0, |n| async move {
-                    tokio::time::sleep(SHORT * 2).await;
-                    (n < 3).then(|| (Ok(Frame::data(Bytes::from(vec![b'x'; LARGE]))), n + 1))
+                    tokio::time::sleep(PROGRESS + SHORT).await;
+                    (n < 2).then(|| (Ok(Frame::data(Bytes::from(vec![b'x'; LARGE]))), n + 1))
                 });
                 return Ok(Response::new(StreamBody::new(pieces).boxed_unsync()));
             }
@@ -220,11 +221,18 @@ async fn streams_of_a_connection_wait_each_for_itself_and_finish_on_shutdown() {
 #[tokio::test]
 async fn an_http2_connection_without_requests_is_closed_pings_or_not() {
     let limits = Limits { head: SHORT, idle: SHORT * 4, ..Limits::default() };
-    let running = start(limits, Arc::default()).await;
+    let go = Arc::new(Notify::new());
+    let running = start(limits, go.clone()).await;
     let mut builder = plain();
     builder.timer(TokioTimer::new()).keep_alive_interval(SHORT / 4).keep_alive_while_idle(true);
     let (mut sender, ended) = http2(&running, &mut builder).await;
-    text(sender.send_request(get("/")).await.unwrap()).await;
+    // It is idle from the answer on.
+    let waiting = sender.send_request(get("/wait"));
+    let (answer, ()) = tokio::join!(waiting, async {
+        tokio::time::sleep(SHORT * 3).await;
+        go.notify_one();
+    });
+    text(answer.unwrap()).await;
     let began = std::time::Instant::now();
     ended.await.unwrap();
     assert!(began.elapsed() >= SHORT * 2, "{:?}", began.elapsed());
@@ -240,7 +248,7 @@ async fn an_http2_connection_without_requests_is_closed_pings_or_not() {
 
 #[tokio::test]
 async fn a_reader_that_takes_nothing_of_an_answer_loses_that_stream_alone() {
-    let running = start(Limits { progress: SHORT, ..Limits::default() }, Arc::default()).await;
+    let running = start(Limits { progress: PROGRESS, ..Limits::default() }, Arc::default()).await;
     let (mut sender, _ended) = http2(&running, plain().initial_stream_window_size(1 << 16)).await;
     let began = std::time::Instant::now();
     let stuck = sender.send_request(get("/large")).await.unwrap();
@@ -252,33 +260,74 @@ async fn a_reader_that_takes_nothing_of_an_answer_loses_that_stream_alone() {
         tokio::time::sleep(SHORT / 20).await;
         assert_eq!(text(sender.send_request(get("/")).await.unwrap()).await, PLAIN);
     }
-    while began.elapsed() < SHORT * 3 {
+    while began.elapsed() < PROGRESS * 2 {
         text(sender.send_request(get("/")).await.unwrap()).await;
     }
     assert!(stuck.into_body().collect().await.is_err());
     // Nor is a reader stuck that waits for the node.
-    assert_eq!(text(sender.send_request(get("/slow")).await.unwrap()).await.len(), 3 * LARGE);
+    assert_eq!(text(sender.send_request(get("/slow")).await.unwrap()).await.len(), 2 * LARGE);
     assert_eq!(text(sender.send_request(get("/large")).await.unwrap()).await.len(), LARGE);
 }
 
 #[tokio::test]
 async fn a_request_counts_until_its_answer_is_taken_or_given_up() {
     let running = start(Limits { requests: 2, ..Limits::default() }, Arc::default()).await;
-    let (mut sender, _ended) = http2(&running, plain().initial_stream_window_size(1 << 16)).await;
-    let one = sender.send_request(get("/large")).await.unwrap();
+    let mut builder = plain();
+    let (mut sender, _ended) = http2(&running, builder.initial_stream_window_size(1 << 16)).await;
+    let mut untaken = vec![sender.send_request(get("/large")).await.unwrap()];
     assert_eq!(text(sender.send_request(get("/")).await.unwrap()).await, PLAIN);
-    let other = sender.send_request(get("/large")).await.unwrap();
+    untaken.push(sender.send_request(get("/large")).await.unwrap());
     let third = text(sender.send_request(get("/")).await.unwrap()).await;
     assert!(third.contains("crowded=true"), "{third}");
-    let mut elsewhere = connect(&running).await;
-    assert!(ask(&mut elsewhere, GET).await.contains("crowded=true"));
-    assert_eq!(text(one).await.len(), LARGE);
-    assert_eq!(text(sender.send_request(get("/")).await.unwrap()).await, PLAIN);
-    drop(other);
+    // Those who use a connection for each request have places of their own, and each connection has one.
+    assert!(ask(&mut connect(&running).await, GET).await.contains(PLAIN));
+    let (mut other, _other) = http2(&running, &mut builder).await;
+    assert_eq!(text(other.send_request(get("/")).await.unwrap()).await, PLAIN);
+    // Beyond twice as many there is not even an answer.
+    for _ in 0..2 {
+        untaken.push(sender.send_request(get("/large")).await.unwrap());
+    }
+    let refused = sender.send_request(get("/")).await.unwrap_err();
+    let reason = std::error::Error::source(&refused).and_then(|source| source.downcast_ref::<h2::Error>()?.reason());
+    assert_eq!(reason, Some(h2::Reason::REFUSED_STREAM), "{refused:?}");
+    assert_eq!(text(untaken.remove(0)).await.len(), LARGE);
+    assert_eq!(text(untaken.remove(0)).await.len(), LARGE);
+    drop(untaken);
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     let again = sender.send_request(get("/large")).await.unwrap();
     while text(sender.send_request(get("/")).await.unwrap()).await != PLAIN {
         assert!(std::time::Instant::now() < deadline, "what was given up still counts");
     }
     drop(again);
+}
+
+#[tokio::test]
+async fn the_reserve_speaks_http1_alone() {
+    let running = start(Limits { connections: 0, reserve: 1, ..Limits::default() }, Arc::default()).await;
+    let (mut sender, ended) = http2(&running, &mut plain()).await;
+    assert!(sender.send_request(get("/")).await.is_err());
+    ended.await.unwrap();
+    assert!(ask(&mut connect(&running).await, GET).await.contains("reserve=true"));
+}
+
+#[tokio::test]
+async fn a_reader_that_says_it_takes_more_and_takes_nothing_is_closed() {
+    let running = start(Limits { progress: SHORT, ..Limits::default() }, Arc::default()).await;
+    let mut stream = connect(&running).await;
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        [&[0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    // As much may be sent of each answer as there is, and of all; then the heads of many requests for a large one.
+    let settings = frame(0x4, 0, 0, b"\0\x04\x7f\xff\xff\xff");
+    let more = frame(0x8, 0, 0, b"\x7f\0\0\0");
+    let asks = (0..100).flat_map(|n| frame(0x1, 0x5, 2 * n + 1, b"\x82\x86\x04\x06/large\x01\x01a"));
+    let begin = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), settings, more, asks.collect()].concat();
+    stream.write_all(&begin).await.unwrap();
+    let closed = async {
+        let mut tick = tokio::time::interval(SHORT / 4);
+        while stream.write_all(&frame(0x8, 0, 0, &[0, 0, 0, 1])).await.is_ok() {
+            tick.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), closed).await.expect("it is closed");
 }
