@@ -128,7 +128,7 @@ deb:
 	strip target/deb/usr/bin/ddb
 	$(CARGO) deb --locked --no-build --no-strip
 
-# This store and etcd in one interleaved run; the figures are this machine's. SECS and REPS say how long.
+# This store and etcd in one interleaved run; the figures are this machine's. SECS and REPS say how long, ONLY=get which.
 bench:
 	@test -x "$(ETCD)" || contrib/bench/fetch-etcd "$(or $(CARGO_TARGET_DIR),target)/etcd"
 	ETCD="$(abspath $(ETCD))" $(CARGO) test --release --locked --test peers -- --ignored --exact beside_etcd --nocapture
