@@ -204,9 +204,9 @@ impl Cursor {
 
     /// The rows under these keys that there are.
     fn looked_up(&self, keys: impl Iterator<Item = Result<RowKey, StoreError>> + 'static) -> Rows {
-        let source = self.source.clone();
-        let row = move |key: RowKey| Ok(source.view.row(&source.table, &key)?.map(|row| (key, row)));
-        Box::new(keys.filter_map(move |key| key.and_then(&row).transpose()))
+        let mut reader = self.source.view.reader(&self.source.table);
+        let mut row = move |key: RowKey| Ok(reader.row(&key)?.map(|row| (key, row)));
+        Box::new(keys.filter_map(move |key| key.and_then(&mut row).transpose()))
     }
 
     fn advance(&mut self) -> Result<()> {

@@ -7,6 +7,7 @@
 //! anew over the same backend, and the old one's lease on the backend ends, so that nothing it
 //! still wants to write can reach the file. Only a commit writes: closing ends the lease first.
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::io;
 use std::iter::Peekable;
 use std::ops::Bound;
@@ -363,6 +364,66 @@ impl Base {
             self.table.range::<&[u8]>(from..to).map_err(|error| StoreError::redb(&self.file, error))
         })?;
         Ok(BaseScan { range, base: self.clone() })
+    }
+
+    /// A finger on the pair of `key`, or where it would be.
+    pub(super) fn finger(self: &Arc<Self>, key: &[u8]) -> Result<Finger, StoreError> {
+        guarded(&self.file, || Ok(Finger { range: self.tail(key)?, ahead: None, base: self.clone() }))
+    }
+
+    /// The pairs from that key on.
+    fn tail(&self, key: &[u8]) -> Result<Range<'static, &'static [u8], &'static [u8]>, StoreError> {
+        self.table.range::<&[u8]>(key..).map_err(|error| StoreError::redb(&self.file, error))
+    }
+}
+
+/// How many pairs, or bytes of them, a finger passes before it is cheaper to begin at the root.
+const STRIDE: usize = 32;
+const STRIDE_BYTES: usize = 8 << 10;
+
+/// A place among the pairs of one commit, to look up keys that rise and lie close together: it is some pairs from one
+/// to the next, and not another way down the tree.
+pub(super) struct Finger {
+    range: Range<'static, &'static [u8], &'static [u8]>,
+    /// The pair that was met beyond the last key.
+    ahead: Option<(Vec<u8>, Vec<u8>)>,
+    base: Arc<Base>,
+}
+
+impl Finger {
+    /// Calls `look` with the value of `key`, if it is there; only keys after it may be looked for afterwards.
+    pub(super) fn look<T>(
+        &mut self,
+        key: &[u8],
+        look: impl FnOnce(&[u8]) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let Finger { range, ahead, base } = self;
+        guarded(&base.file, || {
+            if let Some((at, stored)) = ahead.take_if(|(at, _)| at.as_slice() <= key) {
+                if at == key {
+                    return check(&base.file, key, &stored).and_then(look).map(Some);
+                }
+            } else if ahead.is_some() {
+                return Ok(None);
+            }
+            let (mut steps, mut bytes) = (0, 0);
+            loop {
+                let Some(pair) = range.next() else { return Ok(None) };
+                let (at, stored) = pair.map_err(|error| StoreError::redb(&base.file, error))?;
+                match at.value().cmp(key) {
+                    Less => (steps, bytes) = (steps + 1, bytes + stored.value().len()),
+                    Equal => return check(&base.file, key, stored.value()).and_then(look).map(Some),
+                    Greater => {
+                        *ahead = Some((at.value().to_vec(), stored.value().to_vec()));
+                        return Ok(None);
+                    }
+                }
+                if steps == STRIDE || bytes > STRIDE_BYTES {
+                    *range = base.tail(key)?;
+                    bytes = 0;
+                }
+            }
+        })
     }
 }
 

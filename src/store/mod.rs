@@ -11,7 +11,7 @@
 //! caller's marks say from where to replay.
 //!
 //! **Tables** (`keys`, `records`, `catalog`, `batch`, `apply`, `change`, `index`, `transaction`, `idempotency`,
-//! `refusals`, `view`, `dropped`) give the keyspace its meaning. They see get, range, put and delete, and no file.
+//! `refusals`, `view`, `reader`, `dropped`) give the keyspace its meaning. They see get, range, put and delete, and no file.
 //!
 //! **Copies** (`stream`, `export`, `receive`) move a whole store to another node.
 //!
@@ -40,6 +40,7 @@ mod idempotency;
 mod index;
 mod keys;
 mod overlay;
+mod reader;
 mod receive;
 mod records;
 mod refusals;
@@ -54,6 +55,7 @@ mod tests;
 pub use error::StoreError;
 pub use export::Export;
 pub use handle::Store;
+pub use reader::RowReader;
 pub use receive::{Received, Receiver};
 pub use records::Marks;
 pub use view::{Build, Digest, IndexScan, Scan, View};

@@ -67,11 +67,20 @@ impl Snapshot {
         key: &[u8],
         look: impl Fn(&[u8]) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
+        self.look_in_memory(hash, key, &look).unwrap_or_else(|| self.base.look(key, &look))
+    }
+
+    /// The same if it is known without the file.
+    pub(super) fn look_in_memory<T>(
+        &self,
+        hash: u64,
+        key: &[u8],
+        look: impl Fn(&[u8]) -> Result<T, StoreError>,
+    ) -> Option<Result<Option<T>, StoreError>> {
         let known = |value: Option<&[u8]>| value.map(&look).transpose();
-        let in_memory = self.active.look(hash, key, self.seq, known);
-        let in_memory = in_memory.or_else(|| self.sealed.as_ref()?.look(hash, key, self.seq, known));
-        let in_memory = in_memory.or_else(|| self.written.as_ref()?.look(hash, key, self.seq, known));
-        in_memory.unwrap_or_else(|| self.base.look(key, &look))
+        let found = self.active.look(hash, key, self.seq, known);
+        let found = found.or_else(|| self.sealed.as_ref()?.look(hash, key, self.seq, known));
+        found.or_else(|| self.written.as_ref()?.look(hash, key, self.seq, known))
     }
 
     /// The pairs from `from` (included) to `to` (excluded), in key order.

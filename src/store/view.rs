@@ -16,6 +16,7 @@ use super::disk::Pair;
 use super::export::{Export, Live};
 use super::index::row_of;
 use super::keys;
+use super::reader::RowReader;
 use super::records::{Marks, Progress, decode};
 use super::refusals;
 use super::snapshot::{Merge, MergeBack, Snapshot};
@@ -101,6 +102,11 @@ impl View {
         self.snapshot.look(&keys::row(table.id, key), |record| decode_row(self.snapshot.file(), table, key, record))
     }
 
+    /// The table's rows one by one, for keys of which some lie close together.
+    pub fn reader(&self, table: &Arc<Table>) -> RowReader {
+        RowReader::new(self.snapshot.clone(), table.clone())
+    }
+
     /// The table's rows in key order, from the first, or from the first after `after`. They are
     /// read as the iterator goes.
     pub fn scan(&self, table: &Arc<Table>, after: Option<&RowKey>) -> Scan {
@@ -126,7 +132,7 @@ impl View {
     }
 
     /// The row keys in stretches of an index, in its order; stretches must not overlap. They are read as the
-    /// iterator goes, and `View::row` reads the rows.
+    /// iterator goes, and a `RowReader` reads the rows.
     pub fn index_scan(&self, table: &Table, index: &Index, ranges: &[KeyRange]) -> IndexScan {
         let prefix = keys::index(table.id, index.id);
         let ranges = ranges.iter().map(|range| bounds(&prefix, range)).collect();
@@ -295,6 +301,6 @@ impl Iterator for Scan {
     }
 }
 
-fn decode_row(file: &str, table: &Table, key: &RowKey, record: &[u8]) -> Result<Row, StoreError> {
+pub(super) fn decode_row(file: &str, table: &Table, key: &RowKey, record: &[u8]) -> Result<Row, StoreError> {
     decode::<super::records::RowRecord>(file, record).map(|record| record.into_row(table, key))
 }

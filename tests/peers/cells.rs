@@ -25,6 +25,7 @@ const fn shared(name: &'static str, cell: Cell) -> Cell {
 }
 
 const INSERTS: Cell = cell("insert, 64", Workload::Insert, 64, Via::Leader, Level::Linearizable);
+const MANY_INSERTS: Cell = cell("insert, 256", Workload::Insert, 256, Via::Leader, Level::Linearizable);
 const GETS: Cell = cell("get at the leader, 64", Workload::Get, 64, Via::Leader, Level::Linearizable);
 const FOLLOWERS_GETS: Cell = cell("get at followers, 64", Workload::Get, 64, Via::Followers, Level::Linearizable);
 const STALE_GETS: Cell = cell("stale get, 64", Workload::Get, 64, Via::All, Level::Stale);
@@ -34,7 +35,8 @@ pub(crate) const CELLS: &[Cell] = &[
     cell("insert, 16", Workload::Insert, 16, Via::Leader, Level::Linearizable),
     INSERTS,
     shared("insert, 64, as streams", INSERTS),
-    cell("insert, 256", Workload::Insert, 256, Via::Leader, Level::Linearizable),
+    MANY_INSERTS,
+    shared("insert, 256, as streams", MANY_INSERTS),
     cell("insert through followers, 64", Workload::Insert, 64, Via::Followers, Level::Linearizable),
     GETS,
     shared("get at the leader, 64, as streams", GETS),

@@ -134,9 +134,9 @@ pub(super) fn rows_of(
     table: &Arc<Table>,
     keys: impl Iterator<Item = Result<RowKey, StoreError>> + Send + 'static,
 ) -> Rows {
-    let (group, view, table) = (group.clone(), view.clone(), table.clone());
+    let (group, mut reader) = (group.clone(), view.reader(table));
     let row = move |key: Result<RowKey, StoreError>| match key {
-        Ok(key) => view.row(&table, &key).transpose().map(|row| row.map(|row| (key, row))),
+        Ok(key) => reader.row(&key).transpose().map(|row| row.map(|row| (key, row))),
         Err(error) => Some(Err(error)),
     };
     Box::new(keys.filter_map(row).inspect(move |row| note(&group, row)))

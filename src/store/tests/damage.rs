@@ -73,6 +73,13 @@ fn no_altered_bit_hides_a_row_or_brings_back_an_old_one() {
                 Err(_) => noticed += 1,
             }
         }
+        let mut reader = view.reader(&table);
+        for (key, row) in &rows {
+            match reader.row(key) {
+                Ok(found) => assert_eq!(found.as_ref(), Some(row), "byte {at}"),
+                Err(_) => noticed += 1,
+            }
+        }
         let scanned: Result<Vec<_>, _> = view.scan(&table, None).collect();
         assert!(scanned.is_err() || scanned.unwrap() == rows, "byte {at}");
     }

@@ -54,6 +54,13 @@ fn same(view: &View, map: &Map) {
         let row = view.row(&table, &key).unwrap();
         assert_eq!(row.map(|mut row| (row.values.remove(0), row.revision)), map.get(&key).cloned());
     }
+    // Close together and rising for a while, then falling, and with gaps.
+    let mut reader = view.reader(&table);
+    for n in (0..45).chain((0..45).rev()).chain((0..45).step_by(3)) {
+        let key = RowKey(n.to_string().into_bytes());
+        let row = reader.row(&key).unwrap();
+        assert_eq!(row.map(|mut row| (row.values.remove(0), row.revision)), map.get(&key).cloned(), "{n}");
+    }
 }
 
 /// The map as it should be, beside the store.

@@ -10,6 +10,7 @@ mod goldens;
 mod indexes;
 mod limits;
 mod map;
+mod reader;
 mod remains;
 mod runs;
 
@@ -22,6 +23,7 @@ fn handles_and_iterators_can_be_sent_to_other_threads() {
     shared::<Store>();
     shared::<View>();
     sent::<Scan>();
+    sent::<RowReader>();
     sent::<Export>();
     sent::<Receiver>();
     sent::<Received>();

@@ -1,0 +1,44 @@
+//! Rows read one by one where keys lie close together, from the file and with changes over it.
+
+use crate::disk::SimDisk;
+use crate::model::RowKey;
+
+use super::super::RowReader;
+use super::common::{apply, create, delete, on, put};
+
+#[test]
+fn a_reader_finds_each_row_wherever_the_one_before_was() {
+    let disk = SimDisk::new();
+    let store = on(&disk);
+    apply(&store, [create("t", &["v"])]);
+    let mut ids: Vec<String> = ('a'..='z').map(|last| format!("k{last}")).collect();
+    // Between some of them lie more rows than a finger passes.
+    ids.extend(["kc", "kd", "kx"].iter().flat_map(|id| (0..100).map(move |n| format!("{id}-{n:03}"))));
+    apply(&store, ids.iter().map(|id| put("t", id, &[("v", id)])));
+    apply(&store, ["kb", "ke", "kf", "kz"].map(|id| delete("t", id)));
+    store.checkpoint().unwrap();
+    drop(store);
+    // Opened anew, it has nothing in memory.
+    let store = on(&disk);
+    let in_file = store.view();
+    apply(&store, ["kg", "kz"].map(|id| put("t", id, &[("v", "new")])));
+    apply(&store, ["kh", "ki"].map(|id| delete("t", id)));
+    for view in [in_file, store.view()] {
+        let table = view.table("t").unwrap();
+        let key = |last: u8| RowKey(vec![b'k', last]);
+        let same = |reader: &mut RowReader, last: u8| {
+            let (found, row) = (reader.row(&key(last)).unwrap(), view.row(&table, &key(last)).unwrap());
+            assert_eq!(found, row, "k{}", last as char);
+        };
+        for step in [1, 2, 3, 7, 25] {
+            let mut reader = view.reader(&table);
+            let rising = (b'a'..=b'z').step_by(step);
+            for last in rising.clone().chain(rising.clone().rev()).chain(rising.flat_map(|last| [last, last])) {
+                same(&mut reader, last);
+            }
+        }
+        // On along the file, back to one that is in memory of the second view, and on again.
+        let mut reader = view.reader(&table);
+        b"jklgj".iter().for_each(|last| same(&mut reader, *last));
+    }
+}
