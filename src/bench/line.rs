@@ -4,8 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, header};
+use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
@@ -31,11 +32,8 @@ struct Open {
 }
 
 /// A connection of HTTP/2 that several sessions share; a task of its own drives it.
-#[derive(Clone, Debug)]
-pub(super) struct Trunk {
-    host: String,
-    open: Arc<Mutex<Option<http2::SendRequest<Full<Bytes>>>>>,
-}
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trunk(Arc<Mutex<Option<http2::SendRequest<Full<Bytes>>>>>);
 
 impl Line {
     /// A connection of its own.
@@ -43,9 +41,9 @@ impl Line {
         Line { host: host.into(), way: Way::Alone(None) }
     }
 
-    /// A stream of a connection.
-    pub(super) fn on(trunk: &Trunk) -> Line {
-        Line { host: trunk.host.clone(), way: Way::Shared(trunk.clone()) }
+    /// A stream of a connection, which has to be to that host.
+    pub(super) fn on(trunk: &Trunk, host: &str) -> Line {
+        Line { host: host.into(), way: Way::Shared(trunk.clone()) }
     }
 
     /// The status and the body of the answer.
@@ -67,7 +65,7 @@ impl Line {
         let request = request.body(Full::new(Bytes::from(body))).map_err(|e| e.to_string())?;
         match &mut self.way {
             Way::Alone(open) => exchange(&self.host, open, request).await,
-            Way::Shared(trunk) => trunk.exchange(request).await,
+            Way::Shared(trunk) => trunk.exchange(&self.host, request).await,
         }
         .map_err(|e| format!("{}: {e}", self.host))
     }
@@ -86,10 +84,8 @@ async fn exchange(host: &str, kept: &mut Option<Open>, request: Request<Full<Byt
     };
     let Open { sender, driver } = &mut open;
     let answered = async {
-        let answer = sender.send_request(request).await?;
-        let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await?.to_bytes();
-        sender.ready().await.map(|()| (status, body))
+        let answer = whole(sender.send_request(request).await?).await?;
+        sender.ready().await.map(|()| answer)
     };
     let answered = tokio::select! {
         answered = answered => answered?,
@@ -100,28 +96,27 @@ async fn exchange(host: &str, kept: &mut Option<Open>, request: Request<Full<Byt
 }
 
 impl Trunk {
-    /// A connection to that host.
-    pub(super) fn to(host: &str) -> Trunk {
-        Trunk { host: host.into(), open: Arc::default() }
+    async fn exchange(&self, host: &str, request: Request<Full<Bytes>>) -> Result<(u16, Bytes), Failed> {
+        let mut sender = self.sender(host).await?;
+        Ok(whole(sender.send_request(request).await?).await?)
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(u16, Bytes), Failed> {
-        let mut sender = self.sender().await?;
-        let answer = sender.send_request(request).await?;
-        let status = answer.status().as_u16();
-        Ok((status, answer.into_body().collect().await?.to_bytes()))
-    }
-
-    async fn sender(&self) -> Result<http2::SendRequest<Full<Bytes>>, Failed> {
-        let mut open = self.open.lock().await;
+    async fn sender(&self, host: &str) -> Result<http2::SendRequest<Full<Bytes>>, Failed> {
+        let mut open = self.0.lock().await;
         if let Some(sender) = open.as_ref().filter(|sender| !sender.is_closed()) {
             return Ok(sender.clone());
         }
-        let (sender, driver) = http2::handshake(TokioExecutor::new(), dial(&self.host).await?).await?;
+        let (sender, driver) = http2::handshake(TokioExecutor::new(), dial(host).await?).await?;
         tokio::spawn(driver);
         *open = Some(sender.clone());
         Ok(sender)
     }
+}
+
+/// The status and the body of an answer, once all of it is there.
+async fn whole(answer: Response<Incoming>) -> hyper::Result<(u16, Bytes)> {
+    let status = answer.status().as_u16();
+    Ok((status, answer.into_body().collect().await?.to_bytes()))
 }
 
 async fn dial(host: &str) -> Result<TokioIo<TcpStream>, Failed> {

@@ -57,13 +57,14 @@ impl Nodes {
     }
 
     fn line(&self, worker: usize) -> Line {
-        let host = worker % self.hosts.len();
+        let place = worker % self.hosts.len();
+        let host = &self.hosts[place];
         if self.streams <= 1 {
-            return Line::alone(&self.hosts[host]);
+            return Line::alone(host);
         }
         let mut trunks = self.trunks.lock().unwrap_or_else(PoisonError::into_inner);
         let number = worker / self.hosts.len() / self.streams;
-        Line::on(trunks.entry((host, number)).or_insert_with(|| Trunk::to(&self.hosts[host])))
+        Line::on(trunks.entry((place, number)).or_default(), host)
     }
 }
 

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// What became of an answer's body in one turn of its stream.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Turn {
     /// It was not asked for anything.
     Nothing,

@@ -63,13 +63,15 @@ async fn beside_etcd() {
     let program = std::env::var("ETCD").expect("ETCD is the path of etcd's program: make bench sets it");
     let (seconds, repetitions) = (setting("SECS", 4), setting("REPS", 3));
     let only = std::env::var("ONLY").unwrap_or_default();
+    let cells: Vec<&Cell> = CELLS.iter().filter(|cell| cell.name.contains(&only)).collect();
+    assert!(!cells.is_empty(), "nothing that is measured has \"{only}\" in its name");
     let etcd = Etcd::start(&program).await;
     let cluster = Cluster::start(3).await;
     let columns = Nodes::COLUMNS;
     cluster.post(1, "/create_table", json!({"table_name": "bench", "columns": columns})).await.expect(201);
     let mut figures = Figures::default();
     for repetition in 0..repetitions {
-        for cell in CELLS.iter().filter(|cell| cell.name.contains(&only)) {
+        for cell in &cells {
             let plan = plan(cell, seconds, repetition + 1);
             let status: ClusterStatus =
                 serde_json::from_value(cluster.get(1, "/v1/status").await.expect(200).json).expect("a status");
