@@ -10,7 +10,7 @@ use openraft::Instant as _;
 use openraft::error::ClientWriteError;
 use openraft::impls::ProgressResponder;
 use openraft::type_config::async_runtime::WatchReceiver;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::applier::Digests;
@@ -29,6 +29,8 @@ use crate::world::World;
 const MOST_UNSYNCED: u64 = 64 << 20;
 /// The most bytes of applied writes that wait for a checkpoint before writes are refused.
 const MOST_PENDING: usize = 256 << 20;
+/// The most batches of other nodes that are under way: more than their batchers send.
+pub(crate) const MOST_FORWARDED: u32 = 1 << 16;
 /// How long an answer that is owed by a node that no longer leads is waited for.
 const LATE_ANSWER: Duration = Duration::from_millis(400);
 
@@ -65,6 +67,8 @@ pub(crate) struct Core {
     /// Whether not even entries from the leader are taken any more.
     pub(crate) no_room: AtomicBool,
     pub(crate) stopping: AtomicBool,
+    /// Whoever takes a batch of another node's has a permit until it is answered.
+    pub(crate) forwarded: Semaphore,
     pub(crate) started: Instant,
 }
 
@@ -124,6 +128,14 @@ impl Core {
             Ok(other) => Err(Refusal::Unknown(format!("an answer of another kind: {other:?}"))),
             Err(super::link::CallError::NotSent(_)) => Err(Refusal::NotLeader(None)),
             Err(super::link::CallError::Lost(why)) => Err(Refusal::Unknown(why)),
+        }
+    }
+
+    /// Takes no more batches of other nodes, and resolves once all that were taken are answered.
+    pub(crate) async fn no_more_forwarded(&self) {
+        // It is never closed. Where this is given up, batches may come in again: the door is closed by then.
+        if let Ok(all) = self.forwarded.acquire_many(MOST_FORWARDED).await {
+            all.forget();
         }
     }
 
@@ -233,11 +245,11 @@ impl Core {
             Request::Transfer(rpc) => {
                 self.raft.handle_transfer_leader(rpc).await.map_or_else(|e| fault(e.to_string()), Response::Transfer)
             }
-            Request::Forward(count, batch) => Response::Forward(match self.door() {
-                Ok(()) => local.submit(batch.0, count as usize).await,
+            Request::Forward(count, batch) => Response::Forward(match (self.door(), self.forwarded.try_acquire()) {
+                (Ok(()), Ok(_under_way)) => local.submit(batch.0, count as usize).await,
+                (Err(failure), _) if failure.code != Code::ShuttingDown => Err(Refusal::Refused(failure)),
                 // Whoever asks waits for the next leader.
-                Err(failure) if failure.code == Code::ShuttingDown => Err(Refusal::NotLeader(None)),
-                Err(failure) => Err(Refusal::Refused(failure)),
+                _ => Err(Refusal::NotLeader(None)),
             }),
             Request::Voted => {
                 self.voted_term().await.map_or_else(|| fault("Raft has stopped here".into()), Response::Voted)

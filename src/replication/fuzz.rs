@@ -44,8 +44,13 @@ pub fn messages() -> Vec<Vec<u8>> {
         Request::SnapshotChunk(batch().0),
     ];
     let read = ReadIndex { index: 9, unless_voted_beyond: Some(4) };
-    let responses =
-        [Response::Received, Response::Fault("why".into()), Response::ReadIndex(Ok(read)), Response::Voted(4)];
+    let responses = [
+        Response::Received,
+        Response::Fault("why".into()),
+        Response::ReadIndex(Ok(read)),
+        Response::Voted(4),
+        Response::Closing,
+    ];
     let requests = requests.iter().map(|request| encode(7, request).unwrap().to_vec());
     requests.chain(responses.iter().map(|response| encode(8, response).unwrap().to_vec())).collect()
 }

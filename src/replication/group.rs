@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::barrier::Barrier;
 use super::batcher::Batcher;
@@ -23,6 +24,9 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// How often a node looks whether its Raft still runs.
 const LIFE_SIGN: Duration = Duration::from_millis(50);
+
+/// How long retiring waits for the answers to writes of other nodes.
+const RETIRE_TIME: Duration = Duration::from_millis(400);
 
 /// How long stopping waits for what is being written.
 const STOP_TIME: Duration = Duration::from_secs(10);
@@ -172,9 +176,14 @@ impl Group {
         self.core.metrics().running_state.map_err(|e| e.to_string())
     }
 
-    /// Serves one peer's connection until it closes; the request headers have been checked.
-    pub async fn serve_peer(&self, peer: u64, io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
-        super::peers::serve(self.core.clone(), self.local.clone(), peer, io).await;
+    /// Serves one peer's connection until it closes or `ending` turns true; the request headers have been checked.
+    pub async fn serve_peer(
+        &self,
+        peer: u64,
+        io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        ending: watch::Receiver<bool>,
+    ) {
+        super::peers::serve(self.core.clone(), self.local.clone(), peer, io, ending).await;
     }
 
     /// Checks who knocks at the peer route, by the value of the `ddb-peer` header.
@@ -190,17 +199,20 @@ impl Group {
         self.dialer.hello()
     }
 
-    /// Closes the door for new writes and hands leadership over, if this node leads.
-    /// Writes under way are answered; the node goes on following.
+    /// Closes the door for new writes, answers those that the other nodes sent, and hands leadership over, if this
+    /// node leads. Its own clients' writes under way are answered; the node goes on following.
     pub async fn retire(&self) {
         self.core.stopping.store(true, Ordering::Relaxed);
+        if timeout(RETIRE_TIME, self.core.no_more_forwarded()).await.is_err() {
+            tracing::warn!("writes of other nodes were still under way when the time to answer them was over");
+        }
         self.hand_over().await;
     }
 
     /// Stops taking part, with all that was applied on disk.
     pub async fn stop(&self) {
         self.core.stopping.store(true, Ordering::Relaxed);
-        match tokio::time::timeout(STOP_TIME, self.core.raft.shutdown()).await {
+        match timeout(STOP_TIME, self.core.raft.shutdown()).await {
             Ok(Ok(())) => {}
             Ok(Err(e)) => tracing::warn!("Raft did not stop cleanly: {e}"),
             Err(_) => return tracing::error!("the disk does not answer: not waiting for it any longer"),

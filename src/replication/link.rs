@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::dial::{Dialer, PeerIo};
+use super::dial::Dialer;
 use super::wire::{FrameReader, Request, Response, encode};
 
 /// How many encoded bytes are gathered for one write.
@@ -28,7 +28,7 @@ const BEAT: Duration = Duration::from_millis(500);
 /// Why a call got no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    /// The request was never sent.
+    /// The request was not sent, or not taken.
     #[error("{0}")]
     NotSent(String),
     /// The request may have arrived.
@@ -54,6 +54,7 @@ struct Slot {
 
 #[derive(Clone)]
 struct Connection {
+    peer: u64,
     shared: Arc<Shared>,
     frames: mpsc::UnboundedSender<Bytes>,
 }
@@ -101,6 +102,15 @@ impl Shared {
         }
     }
 
+    /// Closes the connection, and tells all who wait that their requests were not taken.
+    fn close_untaken(&self) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner).take();
+        for (_, caller) in state.into_iter().flat_map(|state| state.waiting.into_values()) {
+            // The caller may have given up.
+            let _ = caller.send(Response::Closing);
+        }
+    }
+
     /// Whether some caller has waited so long while nothing at all came.
     fn is_stale(&self, after: Duration) -> bool {
         let stale = |state: &mut State| {
@@ -136,22 +146,7 @@ impl Link {
                 return Err(CallError::NotSent(format!("node {} did not accept a connection in time", self.peer)));
             }
         };
-        let shared = &connection.shared;
-        let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
-        let frame = encode(id, request).map_err(|e| CallError::NotSent(format!("cannot encode a request: {e}")))?;
-        let closed = || format!("the connection to node {} closed", self.peer);
-        let Some(waits) = shared.expect(id) else {
-            return Err(CallError::NotSent(closed()));
-        };
-        if connection.frames.send(frame).is_err() {
-            return Err(CallError::NotSent(closed()));
-        }
-        match timeout_at(deadline, waits).await {
-            Ok(Ok(Response::Fault(why))) => Err(CallError::Lost(format!("node {} failed: {why}", self.peer))),
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(_)) => Err(CallError::Lost(closed())),
-            Err(_) => Err(CallError::Lost(format!("node {} did not answer in time", self.peer))),
-        }
+        connection.call(request, deadline).await
     }
 
     /// `call` for a request that may take long: now and then it asks something else beside it. If that is not
@@ -197,7 +192,7 @@ impl Link {
         match dialled {
             Ok(io) => {
                 slot.rest_until = None;
-                Ok(slot.connection.insert(Connection::start(io, self.stale_after)).clone())
+                Ok(slot.connection.insert(Connection::start(self.peer, io, self.stale_after)).clone())
             }
             Err(why) => {
                 slot.rest_until = Some((Instant::now() + Duration::from_millis(20), why.clone()));
@@ -208,14 +203,36 @@ impl Link {
 }
 
 impl Connection {
-    fn start(io: PeerIo, stale_after: Duration) -> Connection {
+    fn start<I>(peer: u64, io: I, stale_after: Duration) -> Connection
+    where
+        I: AsyncRead + AsyncWrite + Send + 'static,
+    {
         let state = State { heard: Instant::now(), waiting: BTreeMap::new() };
         let shared = Arc::new(Shared { next_id: AtomicU64::new(1), state: Mutex::new(Some(state)) });
         let (frames, queue) = mpsc::unbounded_channel();
         let (reader, writer) = tokio::io::split(io);
         let write = tokio::spawn(write_frames(writer, queue, shared.clone()));
         tokio::spawn(read_answers(reader, shared.clone(), stale_after, write));
-        Connection { shared, frames }
+        Connection { peer, shared, frames }
+    }
+
+    async fn call(&self, request: &Request, deadline: Instant) -> Result<Response, CallError> {
+        let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
+        let frame = encode(id, request).map_err(|e| CallError::NotSent(format!("cannot encode a request: {e}")))?;
+        let closed = || format!("the connection to node {} closed", self.peer);
+        let Some(waits) = self.shared.expect(id) else {
+            return Err(CallError::NotSent(closed()));
+        };
+        if self.frames.send(frame).is_err() {
+            return Err(CallError::NotSent(closed()));
+        }
+        match timeout_at(deadline, waits).await {
+            Ok(Ok(Response::Fault(why))) => Err(CallError::Lost(format!("node {} failed: {why}", self.peer))),
+            Ok(Ok(Response::Closing)) => Err(CallError::NotSent(format!("node {} is shutting down", self.peer))),
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(_)) => Err(CallError::Lost(closed())),
+            Err(_) => Err(CallError::Lost(format!("node {} did not answer in time", self.peer))),
+        }
     }
 }
 
@@ -232,6 +249,10 @@ async fn read_answers<R: AsyncRead>(
             biased;
             _ = look.tick() => if shared.is_stale(stale_after) { break },
             frame = frames.next::<Response>() => match frame {
+                Ok(Some((_, Response::Closing))) => {
+                    shared.close_untaken();
+                    break;
+                }
                 Ok(Some((id, response))) => shared.answer(id, response),
                 Ok(None) | Err(_) => break,
             },
@@ -274,4 +295,46 @@ async fn write_frames<W: AsyncWrite>(
     let _ = drain_frames(&mut io, &mut queue).await;
     let _ = io.shutdown().await;
     shared.close();
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+
+    use super::*;
+
+    /// A connection with two calls under way, and the far end, which has read both requests and answered the first.
+    async fn two_calls() -> (tokio::task::JoinHandle<Result<Response, CallError>>, WriteHalf<DuplexStream>) {
+        let (near, far) = tokio::io::duplex(1 << 10);
+        let connection = Connection::start(2, near, Duration::from_secs(60));
+        let call = |request| {
+            let connection = connection.clone();
+            tokio::spawn(async move { connection.call(&request, Instant::now() + Duration::from_secs(60)).await })
+        };
+        let (reader, mut writer) = tokio::io::split(far);
+        let mut frames = FrameReader::new(reader);
+        let first = call(Request::Status);
+        let (id, _) = frames.next::<Request>().await.unwrap().unwrap();
+        let second = call(Request::Voted);
+        frames.next::<Request>().await.unwrap().unwrap();
+        writer.write_all(&encode(id, &Response::Voted(7)).unwrap()).await.unwrap();
+        assert!(matches!(first.await.unwrap(), Ok(Response::Voted(7))));
+        (second, writer)
+    }
+
+    #[tokio::test]
+    async fn a_request_that_a_closing_node_has_not_answered_was_not_taken() {
+        let (call, mut far) = two_calls().await;
+        far.write_all(&encode(0, &Response::Closing).unwrap()).await.unwrap();
+        let Err(CallError::NotSent(why)) = call.await.unwrap() else { panic!("it went nowhere") };
+        assert_eq!(why, "node 2 is shutting down");
+    }
+
+    #[tokio::test]
+    async fn a_request_on_a_connection_that_breaks_may_have_been_taken() {
+        let (call, mut far) = two_calls().await;
+        far.shutdown().await.unwrap();
+        let Err(CallError::Lost(why)) = call.await.unwrap() else { panic!("nobody knows") };
+        assert_eq!(why, "the connection to node 2 closed");
+    }
 }

@@ -1,11 +1,13 @@
 //! Owns the accepting side of a peer connection: requests come in, answers go out as they are ready.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::timeout;
 
 use super::applier::received_snapshot;
 use super::batcher::Batcher;
@@ -19,28 +21,59 @@ use crate::store::{Receiver, StoreError};
 /// The most requests of one connection that are worked on at once; the rest waits in the socket.
 const IN_FLIGHT: usize = 1024;
 
-/// Serves a peer's connection until it closes.
-pub(crate) async fn serve<I>(core: Arc<Core>, local: Batcher, peer: u64, io: I)
+/// How long closing a connection in good order may take.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Serves a peer's connection until it closes, or until `ending` is told: then in good order.
+pub(crate) async fn serve<I>(core: Arc<Core>, local: Batcher, peer: u64, io: I, mut ending: watch::Receiver<bool>)
 where
     I: AsyncRead + AsyncWrite + Send + 'static,
 {
     let (reader, mut writer) = tokio::io::split(io);
     let (answers, mut queue) = mpsc::unbounded_channel();
-    let writing = tokio::spawn(async move { drain_frames(&mut writer, &mut queue).await });
-    if let Err(e) = read_requests(&core, &local, peer, FrameReader::new(reader), answers).await {
-        tracing::debug!("the connection of node {peer} ended: {e}");
+    let writing = tokio::spawn(async move {
+        drain_frames(&mut writer, &mut queue).await?;
+        writer.shutdown().await
+    });
+    let mut frames = FrameReader::new(reader);
+    let slots = Arc::new(Semaphore::new(IN_FLIGHT));
+    tokio::select! {
+        biased;
+        told = async { ending.wait_for(|ending| *ending).await.is_ok() } => {
+            // Otherwise the server is gone, and with it whoever would wait for this.
+            if told && timeout(CLOSING, close(&slots, answers, frames)).await.is_err() {
+                tracing::debug!("the connection of node {peer} did not close in time");
+            }
+        }
+        ended = read_requests(&core, &local, peer, &mut frames, &answers, &slots) => if let Err(e) = ended {
+            tracing::debug!("the connection of node {peer} ended: {e}");
+        }
     }
     writing.abort();
+}
+
+/// Takes nothing more, answers what was taken, and says so: the peer knows then that all else may go elsewhere.
+async fn close<R: AsyncRead + Unpin>(
+    slots: &Semaphore,
+    answers: mpsc::UnboundedSender<Bytes>,
+    mut frames: FrameReader<R>,
+) {
+    // It is never closed.
+    let _all_answered = slots.acquire_many(IN_FLIGHT as u32).await;
+    send(&answers, 0, &Response::Closing);
+    drop(answers);
+    // To close while something is unread would take what was just said from the peer.
+    while let Ok(Some((_, _untaken))) = frames.next::<Request>().await {}
 }
 
 async fn read_requests<R: AsyncRead + Unpin>(
     core: &Arc<Core>,
     local: &Batcher,
     peer: u64,
-    mut frames: FrameReader<R>,
-    answers: mpsc::UnboundedSender<Bytes>,
+    frames: &mut FrameReader<R>,
+    answers: &mpsc::UnboundedSender<Bytes>,
+    slots: &Arc<Semaphore>,
 ) -> std::io::Result<()> {
-    let slots = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut snapshots: Option<mpsc::Sender<(u64, Request)>> = None;
     while let Some((id, request)) = frames.next::<Request>().await? {
         if matches!(request, Request::SnapshotBegin(_) | Request::SnapshotChunk(_) | Request::SnapshotEnd) {

@@ -8,13 +8,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use openraft::SnapshotPolicy;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::applier::{Applier, Digests, read_marks};
 use super::barrier::Barrier;
 use super::batcher::Batcher;
-use super::core::{Core, Health};
+use super::core::{Core, Health, MOST_FORWARDED};
 use super::dial::Dialer;
 use super::directory::{Directory, DirectoryError};
 use super::group::Group;
@@ -100,6 +100,7 @@ impl Group {
             disk_full: AtomicBool::new(false),
             no_room: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            forwarded: Semaphore::new(MOST_FORWARDED as usize),
             started: Instant::now(),
         });
         tokio::spawn(super::driver::run(core.clone()));

@@ -73,6 +73,9 @@ pub(crate) enum Response {
     Installed(Vote),
     /// The request could not be carried out.
     Fault(String),
+    /// The node stops: what it has not answered on this connection, pieces of a snapshot apart, it has not taken.
+    /// To no request: its id is 0.
+    Closing,
 }
 
 /// What a linearizable read must have applied.

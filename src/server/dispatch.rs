@@ -45,8 +45,8 @@ pub(super) struct App {
     pub(super) sorts: Semaphore,
     /// How many SQL queries may run at a time.
     pub(super) queries: Arc<Semaphore>,
-    /// Closed when the server has ended; peer connections end with it.
-    pub(super) ended: watch::Receiver<()>,
+    /// True once the server ends; peer connections end with it.
+    pub(super) ending: watch::Receiver<bool>,
     meter: Meter,
     node_header: HeaderValue,
     large: Arc<Semaphore>,
@@ -64,7 +64,7 @@ pub(super) struct Request<S> {
 }
 
 impl App {
-    pub(super) fn new(group: Group, limits: Limits, ended: watch::Receiver<()>) -> App {
+    pub(super) fn new(group: Group, limits: Limits, ending: watch::Receiver<bool>) -> App {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         App {
             node_header: HeaderValue::from(group.id()),
@@ -73,7 +73,7 @@ impl App {
             scans: Arc::new(Semaphore::new(cores.max(2))),
             sorts: Semaphore::new(SORTS),
             queries: Arc::new(Semaphore::new(QUERIES)),
-            ended,
+            ending,
             meter: Meter::new(),
             large: Arc::new(Semaphore::new(limits.large_bodies)),
         }

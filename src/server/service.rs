@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future;
 use hyper::Uri;
@@ -19,17 +20,25 @@ use super::{Limits, meter};
 use crate::replication::Group;
 use crate::world::Listener;
 
-/// Serves `group` on `listener` until `shutdown` resolves, then lets what is in
-/// flight finish, for five seconds at most. Peer connections end when this returns.
+/// How long the peers' connections may take to close.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Serves `group` on `listener` until `shutdown` resolves, then lets what is in flight finish, for five seconds
+/// at most, and closes the peers' connections, which takes two more at most.
 pub async fn run(listener: impl Listener, group: Group, limits: Limits, shutdown: impl Future<Output = ()>) {
-    let (_ends_on_return, ended) = watch::channel(());
-    let app = Arc::new(App::new(group, limits, ended));
+    let (end, ending) = watch::channel(false);
+    let app = Arc::new(App::new(group, limits, ending));
     let inner = TowerToHyperService::new(warp::service(filter(app)));
     let service = service_fn(move |request| inner.call(with_path(request)));
     tokio::select! {
         biased;
         () = listen::serve(listener, limits, service, shutdown) => {}
         () = meter::upkeep() => {}
+    }
+    end.send_replace(true);
+    // Each of them has a receiver until it is closed; the rest went with the service.
+    if tokio::time::timeout(FAREWELL, end.closed()).await.is_err() {
+        tracing::debug!("a peer's connection did not close in time");
     }
 }
 

@@ -24,19 +24,11 @@ pub(in super::super) fn connect(app: &App, ask: Ask) -> Result<Response, Failure
     let (true, Some(upgrade)) = (named, ask.upgrade) else {
         return Err(Failure::new(Code::BadRequest, "this route is for peers, with Upgrade: ddb-peer"));
     };
-    let (group, mut ended) = (app.group.clone(), app.ended.clone());
+    let (group, ending) = (app.group.clone(), app.ending.clone());
     tokio::spawn(async move {
-        let serve = async {
-            match upgrade.await {
-                Ok(io) => group.serve_peer(peer, TokioIo::new(io)).await,
-                Err(error) => tracing::debug!(peer, %error, "a peer left before its connection was its own"),
-            }
-        };
-        tokio::select! {
-            biased;
-            () = serve => {}
-            // It errs when the server is gone, which is what it is watched for.
-            _ = ended.changed() => {}
+        match upgrade.await {
+            Ok(io) => group.serve_peer(peer, TokioIo::new(io), ending).await,
+            Err(error) => tracing::debug!(peer, %error, "a peer left before its connection was its own"),
         }
     });
     let mut response = reply::text(101, "");
