@@ -22,6 +22,7 @@ mod group;
 mod link;
 mod log;
 mod network;
+mod pace;
 mod peers;
 mod pipeline;
 mod propose;
