@@ -204,9 +204,7 @@ impl Cursor {
 
     /// The rows under these keys that there are.
     fn looked_up(&self, keys: impl Iterator<Item = Result<RowKey, StoreError>> + 'static) -> Rows {
-        let mut reader = self.source.view.reader(&self.source.table);
-        let mut row = move |key: RowKey| Ok(reader.row(&key)?.map(|row| (key, row)));
-        Box::new(keys.filter_map(move |key| key.and_then(&mut row).transpose()))
+        Box::new(self.source.view.rows_under(&self.source.table, keys))
     }
 
     fn advance(&mut self) -> Result<()> {

@@ -6,9 +6,10 @@
 //! or some inserts; nobody reads a file or waits for anything under it, but a checkpoint, whose overlay is no longer
 //! written. Versions go away with the overlay as a whole, some time after that: until then it answers for the file.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::HashTable;
@@ -68,8 +69,30 @@ struct Map {
     older: Vec<Version>,
     /// The places of the entries, by key.
     by_key: HashTable<u32>,
-    /// The places of the entries in key order, but for those that came since that was last made.
-    in_order: Vec<u32>,
+    /// The entries in key order, but for those that came since that was last made.
+    in_order: Vec<Ranked>,
+}
+
+/// The first bytes of a key, or all of it and zeros.
+type Head = [u8; 16];
+
+fn head(key: &[u8]) -> Head {
+    let mut head = Head::default();
+    let length = key.len().min(head.len());
+    head[..length].copy_from_slice(&key[..length]);
+    head
+}
+
+/// Heads as numbers are in the order of the keys.
+fn number(head: Head) -> u128 {
+    u128::from_be_bytes(head)
+}
+
+/// An entry in key order, with the head of its key: most keys differ there, and need not be looked up to be compared.
+#[derive(Clone, Copy, Default)]
+struct Ranked {
+    head: Head,
+    entry: u32,
 }
 
 impl Map {
@@ -117,7 +140,7 @@ impl Map {
     }
 
     /// The order of all keys.
-    fn order(&self) -> Vec<u32> {
+    fn order(&self) -> Vec<Ranked> {
         let known = self.in_order.len();
         if (self.entries.len() - known) * ANEW > known {
             return self.sorted(0);
@@ -125,44 +148,52 @@ impl Map {
         let new = self.sorted(known);
         let mut order = Vec::with_capacity(self.entries.len());
         order.extend_from_slice(&self.in_order);
-        order.resize(self.entries.len(), 0);
+        order.resize(self.entries.len(), Ranked::default());
         let mut end = known;
-        for (before, entry) in new.into_iter().enumerate().rev() {
-            let at = order[..end].partition_point(|other| self.key(*other) < self.key(entry));
+        for (before, ranked) in new.into_iter().enumerate().rev() {
+            let at = self.place(&order[..end], self.key(ranked.entry));
             order.copy_within(at..end, at + before + 1);
-            order[at + before] = entry;
+            order[at + before] = ranked;
             end = at;
         }
         order
     }
 
-    /// The entries from `first` on, in key order. Most keys differ in their first bytes, which are looked up once.
-    fn sorted(&self, first: usize) -> Vec<u32> {
-        let head = |key: &[u8]| {
-            let mut head = [0; size_of::<u128>()];
-            let length = key.len().min(head.len());
-            head[..length].copy_from_slice(&key[..length]);
-            u128::from_be_bytes(head)
-        };
+    /// The entries from `first` on, in key order.
+    fn sorted(&self, first: usize) -> Vec<Ranked> {
         let entries = first as u32..self.entries.len() as u32;
-        let mut heads: Vec<(u128, u32)> = entries.map(|entry| (head(self.key(entry)), entry)).collect();
-        heads.sort_unstable_by(|(a, one), (b, other)| a.cmp(b).then_with(|| self.key(*one).cmp(self.key(*other))));
-        heads.into_iter().map(|(_, entry)| entry).collect()
+        let mut order: Vec<Ranked> = entries.map(|entry| Ranked { head: head(self.key(entry)), entry }).collect();
+        let rest = |one: &Ranked, other: &Ranked| self.key(one.entry).cmp(self.key(other.entry));
+        order.sort_unstable_by(|one, other| number(one.head).cmp(&number(other.head)).then_with(|| rest(one, other)));
+        order
+    }
+
+    /// How many of `order` have keys before `key`.
+    fn place(&self, order: &[Ranked], key: &[u8]) -> usize {
+        let own = number(head(key));
+        order.partition_point(|Ranked { head, entry }| match number(*head).cmp(&own) {
+            Ordering::Equal => self.key(*entry) < key,
+            unequal => unequal.is_lt(),
+        })
     }
 
     /// The entries from `from` (included) to `to` (excluded), of those whose order is known.
-    fn range(&self, from: &[u8], to: &[u8]) -> &[u32] {
-        let first = self.in_order.partition_point(|entry| self.key(*entry) < from);
-        let rest = &self.in_order[first..];
-        &rest[..rest.partition_point(|entry| self.key(*entry) < to)]
+    fn range(&self, from: &[u8], to: &[u8]) -> &[Ranked] {
+        let rest = &self.in_order[self.place(&self.in_order, from)..];
+        // Mostly there are few.
+        let near = &rest[..rest.len().min(PAGE.0)];
+        match self.place(near, to) {
+            few if few < near.len() => &near[..few],
+            _ => &rest[..self.place(rest, to)],
+        }
     }
 
     /// The first of the entries that are there as of `seq`, as many as a page takes, and whether those are all.
-    fn page<'a>(&self, entries: impl Iterator<Item = &'a u32>, seq: u64) -> (VecDeque<Change>, bool) {
+    fn page<'a>(&self, entries: impl Iterator<Item = &'a Ranked>, seq: u64) -> (VecDeque<Change>, bool) {
         let (limit, byte_limit) = PAGE;
         let mut page = VecDeque::new();
         let mut bytes = 0;
-        for entry in entries {
+        for Ranked { entry, .. } in entries {
             let Some(version) = self.at(*entry, seq) else { continue };
             if page.len() == limit || bytes > byte_limit {
                 return (page, false);
@@ -224,7 +255,7 @@ impl Overlay {
         while items.peek().is_some() {
             let mut map = self.write();
             let bytes = items.by_ref().take(TURN).map(|item| put(&mut map, item)).sum();
-            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.bytes.fetch_add(bytes, Relaxed);
         }
     }
 
@@ -240,7 +271,7 @@ impl Overlay {
 
     /// About how much memory it takes.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.bytes.load(Relaxed)
     }
 
     /// Whether nothing was inserted, as whoever knows the newest sequence number sees it: its bytes came before it.
@@ -258,7 +289,8 @@ impl Overlay {
         for first in (0..keys).step_by(STRETCH) {
             let map = self.read();
             let stretch = map.in_order.iter().skip(first).take(STRETCH);
-            let newest = |entry: &u32| (map.key(*entry), map.value(map.entries[*entry as usize].newest));
+            let newest =
+                |Ranked { entry, .. }: &Ranked| (map.key(*entry), map.value(map.entries[*entry as usize].newest));
             each(&mut stretch.map(newest))?;
         }
         Ok(())

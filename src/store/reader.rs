@@ -1,5 +1,6 @@
 //! Owns reading rows one by one where an index names them, as rows that were made together often lie together.
 
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use crate::model::{Row, RowKey, Table};
@@ -10,34 +11,33 @@ use super::keys;
 use super::snapshot::Snapshot;
 use super::view::decode_row;
 
-/// Reads the rows of a table by key, in any order; cheaper where the next key is close to the one before.
-pub struct RowReader {
+/// The rows of a table under some keys, in their order, without those that are not there; cheaper where the next key is
+/// close to the one before.
+pub struct RowReader<K: Iterator> {
     snapshot: Snapshot,
     table: Arc<Table>,
+    keys: Peekable<K>,
     /// Where the row looked for before is.
     before: Vec<u8>,
-    /// Once two keys were close; it is at a row before the next.
+    /// Where two keys are close, it is at a row before the second.
     finger: Option<Finger>,
 }
 
-impl RowReader {
-    pub(super) fn new(snapshot: Snapshot, table: Arc<Table>) -> RowReader {
-        RowReader { snapshot, table, before: Vec::new(), finger: None }
+impl<K: Iterator<Item = Result<RowKey, StoreError>>> RowReader<K> {
+    pub(super) fn new(snapshot: Snapshot, table: Arc<Table>, keys: K) -> RowReader<K> {
+        RowReader { snapshot, table, keys: keys.peekable(), before: Vec::new(), finger: None }
     }
 
-    /// The row under that key.
-    ///
-    /// # Errors
-    /// The store's file cannot be read, or is damaged.
-    pub fn row(&mut self, key: &RowKey) -> Result<Option<Row>, StoreError> {
+    fn row(&mut self, key: &RowKey) -> Result<Option<Row>, StoreError> {
         let place = keys::row(self.table.id, key);
         let near = is_near(&self.before, &place);
+        let to_be_near = matches!(self.keys.peek(), Some(Ok(next)) if is_near(&key.0, &next.0));
         let finger = self.finger.take().filter(|_| near);
         let (snapshot, table) = (&self.snapshot, &self.table);
         let look = |record: &[u8]| decode_row(snapshot.file(), table, key, record);
         let (found, finger) = match (snapshot.look_in_memory(snapshot.hash(&place), &place, look), finger) {
             (Some(found), finger) => (found?, finger),
-            (None, None) if !near => (snapshot.base.look(&place, look)?, None),
+            (None, None) if !to_be_near => (snapshot.base.look(&place, look)?, None),
             (None, finger) => {
                 let mut finger = finger.map_or_else(|| snapshot.base.finger(&place), Ok)?;
                 (finger.look(&place, look)?, Some(finger))
@@ -45,6 +45,22 @@ impl RowReader {
         };
         (self.before, self.finger) = (place, finger);
         Ok(found)
+    }
+}
+
+impl<K: Iterator<Item = Result<RowKey, StoreError>>> Iterator for RowReader<K> {
+    type Item = Result<(RowKey, Row), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let row = match self.keys.next()? {
+                Ok(key) => self.row(&key).map(|row| row.map(|row| (key, row))),
+                Err(error) => Err(error),
+            };
+            if let Some(row) = row.transpose() {
+                return Some(row);
+            }
+        }
     }
 }
 

@@ -102,9 +102,12 @@ impl View {
         self.snapshot.look(&keys::row(table.id, key), |record| decode_row(self.snapshot.file(), table, key, record))
     }
 
-    /// The table's rows one by one, for keys of which some lie close together.
-    pub fn reader(&self, table: &Arc<Table>) -> RowReader {
-        RowReader::new(self.snapshot.clone(), table.clone())
+    /// The rows under these keys, for keys of which some lie close together. They are read as the iterator goes.
+    pub fn rows_under<K>(&self, table: &Arc<Table>, keys: K) -> RowReader<K>
+    where
+        K: Iterator<Item = Result<RowKey, StoreError>>,
+    {
+        RowReader::new(self.snapshot.clone(), table.clone(), keys)
     }
 
     /// The table's rows in key order, from the first, or from the first after `after`. They are

@@ -134,12 +134,8 @@ pub(super) fn rows_of(
     table: &Arc<Table>,
     keys: impl Iterator<Item = Result<RowKey, StoreError>> + Send + 'static,
 ) -> Rows {
-    let (group, mut reader) = (group.clone(), view.reader(table));
-    let row = move |key: Result<RowKey, StoreError>| match key {
-        Ok(key) => reader.row(&key).transpose().map(|row| row.map(|row| (key, row))),
-        Err(error) => Some(Err(error)),
-    };
-    Box::new(keys.filter_map(row).inspect(move |row| note(&group, row)))
+    let group = group.clone();
+    Box::new(view.rows_under(table, keys).inspect(move |row| note(&group, row)))
 }
 
 /// Tells the group of a read that the store could not do.

@@ -15,6 +15,7 @@ mod remains;
 mod runs;
 
 use super::*;
+use crate::model::RowKey;
 
 #[test]
 fn handles_and_iterators_can_be_sent_to_other_threads() {
@@ -23,7 +24,7 @@ fn handles_and_iterators_can_be_sent_to_other_threads() {
     shared::<Store>();
     shared::<View>();
     sent::<Scan>();
-    sent::<RowReader>();
+    sent::<RowReader<std::iter::Empty<Result<RowKey, StoreError>>>>();
     sent::<Export>();
     sent::<Receiver>();
     sent::<Received>();

@@ -3,7 +3,6 @@
 use crate::disk::SimDisk;
 use crate::model::RowKey;
 
-use super::super::RowReader;
 use super::common::{apply, create, delete, on, put};
 
 #[test]
@@ -25,20 +24,17 @@ fn a_reader_finds_each_row_wherever_the_one_before_was() {
     apply(&store, ["kh", "ki"].map(|id| delete("t", id)));
     for view in [in_file, store.view()] {
         let table = view.table("t").unwrap();
-        let key = |last: u8| RowKey(vec![b'k', last]);
-        let same = |reader: &mut RowReader, last: u8| {
-            let (found, row) = (reader.row(&key(last)).unwrap(), view.row(&table, &key(last)).unwrap());
-            assert_eq!(found, row, "k{}", last as char);
+        let same = |lasts: Vec<u8>| {
+            let keys = lasts.iter().map(|last| RowKey(vec![b'k', *last]));
+            let row = |key: RowKey| view.row(&table, &key).unwrap().map(|row| (key, row));
+            let read: Vec<_> = view.rows_under(&table, keys.clone().map(Ok)).map(Result::unwrap).collect();
+            assert_eq!(read, keys.filter_map(row).collect::<Vec<_>>(), "{lasts:?}");
         };
         for step in [1, 2, 3, 7, 25] {
-            let mut reader = view.reader(&table);
             let rising = (b'a'..=b'z').step_by(step);
-            for last in rising.clone().chain(rising.clone().rev()).chain(rising.flat_map(|last| [last, last])) {
-                same(&mut reader, last);
-            }
+            same(rising.clone().chain(rising.clone().rev()).chain(rising.flat_map(|last| [last, last])).collect());
         }
         // On along the file, back to one that is in memory of the second view, and on again.
-        let mut reader = view.reader(&table);
-        b"jklgj".iter().for_each(|last| same(&mut reader, *last));
+        same(b"jklgj".to_vec());
     }
 }
