@@ -22,7 +22,6 @@ mod group;
 mod link;
 mod log;
 mod network;
-mod pace;
 mod peers;
 mod pipeline;
 mod propose;

@@ -21,7 +21,6 @@ use tokio::time::Instant;
 use super::applier::SnapshotData;
 use super::dial::Dialer;
 use super::link::{CallError, Link};
-use super::pace::Pace;
 use super::pipeline;
 use super::types::{TypeConfig, Vote};
 use super::wire::{Request, Response};
@@ -48,16 +47,14 @@ pub(crate) struct Network {
     service: Mutex<BTreeMap<u64, Link>>,
     /// Told when a peer waits for the news of a commit.
     hurry: Mutex<BTreeMap<u64, Arc<Notify>>>,
-    pace: Arc<Pace>,
     /// The least time an RPC gets, whatever openraft would allow it: a sync may take long.
     patience: Duration,
 }
 
 impl Network {
-    /// Links to `peers`, which `dialer` opens.
-    pub(crate) fn new(dialer: Arc<Dialer>, peers: impl IntoIterator<Item = u64>, patience: Duration) -> Network {
-        let pace = Arc::new(Pace::new(peers));
-        Network { dialer, raft: Mutex::default(), service: Mutex::default(), hurry: Mutex::default(), pace, patience }
+    /// Links that `dialer` opens.
+    pub(crate) fn new(dialer: Arc<Dialer>, patience: Duration) -> Network {
+        Network { dialer, raft: Mutex::default(), service: Mutex::default(), hurry: Mutex::default(), patience }
     }
 
     /// The link for forwarded writes, reads and questions.
@@ -93,22 +90,14 @@ impl RaftNetworkFactory<TypeConfig> for Factory {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, _node: &BasicNode) -> Peer {
-        Peer {
-            id: target,
-            link: self.0.link(&self.0.raft, target),
-            hurry: self.0.hurry_of(target),
-            pace: self.0.pace.clone(),
-            patience: self.0.patience,
-        }
+        Peer { link: self.0.link(&self.0.raft, target), hurry: self.0.hurry_of(target), patience: self.0.patience }
     }
 }
 
 /// One peer, as openraft talks to it.
 pub(crate) struct Peer {
-    id: u64,
     link: Link,
     hurry: Arc<Notify>,
-    pace: Arc<Pace>,
     patience: Duration,
 }
 
@@ -116,17 +105,6 @@ impl Peer {
     /// Told when the peer waits for the news of a commit.
     pub(super) fn hurry(&self) -> Arc<Notify> {
         self.hurry.clone()
-    }
-
-    /// Notes up to where the peer has the log, or that it did not answer well.
-    pub(super) fn note(&self, has: Option<u64>) {
-        self.pace.note(self.id, has);
-    }
-
-    /// Tells of a log index whether a commit up to there needs the peer not.
-    pub(super) fn can_wait(&self) -> impl Fn(u64) -> bool + Send + use<> {
-        let (pace, id) = (self.pace.clone(), self.id);
-        move |index| pace.can_wait(id, index)
     }
 
     /// Sends entries, or none.

@@ -70,10 +70,9 @@ impl Group {
         let (store, log) = work(move || open_files(&opening)).await.map_err(|e| StartError::Raft(e.to_string()))??;
 
         let lease = Duration::from_millis(config.election_timeout_ms);
-        let peers = config.nodes.iter().map(|node| node.id).filter(|peer| *peer != id).collect::<Vec<_>>();
         let addresses: BTreeMap<u64, String> = config.nodes.iter().map(|n| (n.id, n.address.clone())).collect();
         let dialer = Arc::new(Dialer::new(world.network.clone(), &config.cluster, id, directory, addresses, lease));
-        let network = Arc::new(Network::new(dialer.clone(), peers, lease * 2));
+        let network = Arc::new(Network::new(dialer.clone(), lease * 2));
         let digests = Digests::default();
         let at = read_marks(&store.marks())?.0.map_or(0, |applied| applied.index);
         let (applied_sender, applied) = watch::channel(at);
