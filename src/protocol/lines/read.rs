@@ -55,12 +55,13 @@ impl RowReader {
     /// text has as many zeros before it as it needs to sort.
     ///
     /// # Errors
-    /// `bad_request` for a prefix where row ids are integers.
+    /// `bad_request` for a prefix where row ids are integers, `bad_name` for one that no row id begins with.
     pub fn generate(mut self, prefix: &str) -> Result<RowReader, Failure> {
         if self.table.id_type() == Some(ColumnType::Int) && !prefix.is_empty() {
             let what = "generated row ids can have no prefix: in this table they are integers";
             return Err(Failure::new(Code::BadRequest, what));
         }
+        check_row_id(&generated(prefix, 1))?;
         self.generate = Some(prefix.into());
         Ok(self)
     }
@@ -177,12 +178,12 @@ impl RowReader {
     }
 
     fn row(&self, line: u64, row_id: Option<String>, cells: Vec<(u32, Cell)>) -> Result<PutRow, Failure> {
-        let generated = || {
+        let made = || {
             let prefix = self.generate.as_deref()?;
             let int = self.table.id_type() == Some(ColumnType::Int);
-            Some(if int { line.to_string() } else { format!("{prefix}{line:010}") })
+            Some(if int { line.to_string() } else { generated(prefix, line) })
         };
-        let row_id = row_id.or_else(generated).ok_or_else(|| self.no_id())?;
+        let row_id = row_id.or_else(made).ok_or_else(|| self.no_id())?;
         check_row_id(&row_id)?;
         Ok(PutRow { line, row_id, cells })
     }
@@ -191,6 +192,11 @@ impl RowReader {
         bad(format!("it has no row id: column \"{}\" is missing", self.id))
             .hint("name the column that is the row id: --id COLUMN, or let ids be made: --generate-ids")
     }
+}
+
+/// The id of a row that has none.
+fn generated(prefix: &str, line: u64) -> String {
+    format!("{prefix}{line:010}")
 }
 
 fn bad(message: impl Into<String>) -> Failure {
@@ -333,6 +339,19 @@ mod tests {
         ] {
             let failure = csv(head, line).unwrap_err();
             assert!(failure.message.contains(said), "{head} {line}: {failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_with_which_no_row_id_begins_is_refused_at_once() {
+        let reader = |prefix: &str| RowReader::new(LineFormat::Jsonl, table(&["name"]), None).generate(prefix);
+        let longest = "é".repeat(251);
+        for prefix in ["", "a", "..", &longest] {
+            let row = reader(prefix).unwrap().object(7, b"{\"name\":\"x\"}").unwrap();
+            assert_eq!(row.row_id, format!("{prefix}0000000007"));
+        }
+        for prefix in ["a\n", &format!("{longest}a")] {
+            assert_eq!(reader(prefix).err().map(|failure| failure.code), Some(Code::BadName), "{prefix:?}");
         }
     }
 

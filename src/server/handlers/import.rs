@@ -46,6 +46,9 @@ where
     let on_conflict = on_conflict(&ask)?;
     let dry = ask.params.flag("dry_run")?;
     let first_line = ask.params.number("first_line")?;
+    if first_line == Some(0) {
+        return Err(Failure::new(Code::BadRequest, "parameter \"first_line\" is 0; it is at least 1"));
+    }
     let max_errors = max_errors(&ask)?;
     let view = app.group.read(ReadWant::default(), ask.deadline).await?;
     let table = view.table(&ask.table)?;
