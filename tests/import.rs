@@ -305,6 +305,10 @@ async fn bad_lines_are_left_out_and_told_up_to_the_number_that_may_be() {
         done.stderr(predicate::str::contains("line 120 left out: ").and(predicate::str::contains("line 7 left")));
     assert!(stdout(&done).contains("\"rejected\":6"), "{}", stdout(&done));
     ddb(&cluster, &["import", "u", "-", "--max-errors", "2000"], lines).code(2);
+    for refused in ["first_line=0", "first_line=4294967297", "generate_ids=%0A"] {
+        let refused = import(&cluster, 1, &format!("t/import?{refused}"), JSONL, String::new()).await.expect(400);
+        assert!(refused.json["error"]["code"].is_string(), "{}", refused.text);
+    }
     let refused = import(&cluster, 1, "t/import?max_errors=3", "text/csv", "id,nothing\n1,2\n").await.expect(422);
     assert!(refused.text.contains("line 1: "), "a header is no line to be left out: {}", refused.text);
 }

@@ -28,6 +28,9 @@ const SMALL_BYTES: usize = 32 << 10;
 
 /// How many bad lines may be left out, and how many of them an error names.
 const MAX_ERRORS: u64 = 1_000;
+
+/// The highest number that the first line of a part may have.
+const MAX_FIRST_LINE: u64 = 1 << 32;
 const SHOWN: usize = 20;
 
 /// `POST /v1/tables/{table}/import?format=&on_conflict=&id=&generate_ids=&max_errors=&first_line=&dry_run=`.
@@ -45,10 +48,7 @@ where
     let format = format(&ask)?;
     let on_conflict = on_conflict(&ask)?;
     let dry = ask.params.flag("dry_run")?;
-    let first_line = ask.params.number("first_line")?;
-    if first_line == Some(0) {
-        return Err(Failure::new(Code::BadRequest, "parameter \"first_line\" is 0; it is at least 1"));
-    }
+    let first_line = first_line(&ask)?;
     let max_errors = max_errors(&ask)?;
     let view = app.group.read(ReadWant::default(), ask.deadline).await?;
     let table = view.table(&ask.table)?;
@@ -107,6 +107,16 @@ fn on_conflict(ask: &Ask) -> Result<OnConflict, Failure> {
         let shown = excerpt(word, 40);
         bad(format!("parameter \"on_conflict\" is \"{shown}\"")).hint(OnConflict::HINT)
     })
+}
+
+fn first_line(ask: &Ask) -> Result<Option<u64>, Failure> {
+    match ask.params.number("first_line")? {
+        Some(0) => Err(bad("parameter \"first_line\" is 0; it is at least 1".into())),
+        Some(line) if line > MAX_FIRST_LINE => {
+            Err(bad(format!("parameter \"first_line\" is more than {MAX_FIRST_LINE}")))
+        }
+        line => Ok(line),
+    }
 }
 
 fn max_errors(ask: &Ask) -> Result<usize, Failure> {
