@@ -28,10 +28,10 @@ const SMALL_BYTES: usize = 32 << 10;
 
 /// How many bad lines may be left out, and how many of them an error names.
 const MAX_ERRORS: u64 = 1_000;
+const SHOWN: usize = 20;
 
 /// The highest number that the first line of a part may have.
 const MAX_FIRST_LINE: u64 = 1 << 32;
-const SHOWN: usize = 20;
 
 /// `POST /v1/tables/{table}/import?format=&on_conflict=&id=&generate_ids=&max_errors=&first_line=&dry_run=`.
 pub(in super::super) async fn import<S, B, E>(
