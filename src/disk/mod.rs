@@ -18,5 +18,5 @@ mod tests;
 
 pub use failpoint::reach;
 pub use file::{Disk, File};
-pub use real::RealDisk;
+pub use real::{RealDisk, RealFile};
 pub use sim::SimDisk;

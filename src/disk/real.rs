@@ -1,4 +1,4 @@
-//! Owns the real disk: a directory of the file system.
+//! Owns the real disk: a directory of the file system, and an open file.
 
 use std::fs;
 use std::io;
@@ -21,7 +21,7 @@ impl RealDisk {
     }
 
     fn file(&self, name: &str, options: &fs::OpenOptions) -> io::Result<Box<dyn File>> {
-        Ok(Box::new(RealFile(options.open(self.directory.join(name))?)))
+        Ok(Box::new(RealFile::from(options.open(self.directory.join(name))?)))
     }
 }
 
@@ -74,8 +74,15 @@ impl Disk for RealDisk {
     }
 }
 
+/// A file of the file system that is open.
 #[derive(Debug)]
-struct RealFile(fs::File);
+pub struct RealFile(fs::File);
+
+impl From<fs::File> for RealFile {
+    fn from(open: fs::File) -> RealFile {
+        RealFile(open)
+    }
+}
 
 impl File for RealFile {
     fn len(&self) -> io::Result<u64> {

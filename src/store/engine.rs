@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
 use super::disk::{Disk, Pairs};
 use super::overlay::{Hashed, Overlay};
@@ -14,6 +15,7 @@ use super::snapshot::{Schemas, Snapshot};
 use super::{StoreError, keys};
 use crate::disk::reach;
 use crate::mutants::{Mutant, on};
+use crate::world::{breathe, hurry};
 
 /// What must be free on the disk, beside the bytes in memory, before a checkpoint is tried.
 const SPARE_BYTES: u64 = 1 << 20;
@@ -24,6 +26,10 @@ pub(super) type Sweep = fn(&mut Pairs) -> Result<bool, StoreError>;
 /// How much of what was written to the file is kept in memory, to be looked up there. It is less than two overlays that
 /// became full, so that there are never three of those.
 const WRITTEN_BYTES: usize = 16 << 20;
+
+/// A checkpoint takes its time unless more than so many bytes a second were written since the one before. Rests would only
+/// make the next one larger then.
+const BRISK: f64 = 6e6;
 
 /// Whether the database can be written.
 #[derive(PartialEq, Eq)]
@@ -41,6 +47,8 @@ struct Writable {
     health: Health,
     /// The last sweep left something.
     remains: bool,
+    /// When the last checkpoint began, or this.
+    began: Instant,
 }
 
 /// The key-value engine: overlays over a file.
@@ -61,7 +69,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Engine {
     pub(super) fn new(disk: Disk, path: Option<PathBuf>, sweep: Sweep) -> Result<Engine, StoreError> {
         let present = Snapshot::of(disk.base()?, 0)?;
-        let disk = Mutex::new(Writable { disk, health: Health::Good, remains: true });
+        let disk = Mutex::new(Writable { disk, health: Health::Good, remains: true, began: Instant::now() });
         Ok(Engine { path, sweep, disk, writing: Mutex::new(()), present: RwLock::new(present) })
     }
 
@@ -98,6 +106,10 @@ impl Engine {
             Health::Good => {}
             Health::Closed => self.reopen(&mut disk)?,
             Health::Unknown => return Err(StoreError::Io { file: disk.disk.file().into(), source: failed_before() }),
+        }
+        let before = std::mem::replace(&mut disk.began, Instant::now());
+        if self.snapshot().active.bytes() as f64 > BRISK * before.elapsed().as_secs_f64() {
+            hurry();
         }
         if self.snapshot().sealed.is_some() {
             // A checkpoint failed. Its overlay goes first, so that there are never more than two.
@@ -136,7 +148,7 @@ impl Engine {
         let written = apart.and_then(|()| {
             own.disk.write(|pairs| {
                 if let Some(sealed) = &sealed {
-                    write_overlay(sealed, pairs)?;
+                    self.write_overlay(sealed, pairs)?;
                 }
                 let remains = (self.sweep)(pairs)?;
                 reach("checkpoint-commit").map_err(|error| StoreError::io(own.disk.file(), error))?;
@@ -176,6 +188,16 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    /// Takes its time until the next overlay is as large.
+    fn write_overlay(&self, sealed: &Overlay, pairs: &mut Pairs) -> Result<(), StoreError> {
+        sealed.for_newest(|changes| {
+            if self.snapshot().active.bytes() >= sealed.bytes() {
+                hurry();
+            }
+            pairs.change(changes.inspect(|_| _ = breathe()))
+        })
     }
 
     /// Opens the file anew where a write found no room. The sealed overlay stays, to be written again.
@@ -219,8 +241,4 @@ fn failed_before() -> std::io::Error {
 /// What `Mutant::AppliedApart` writes by itself.
 fn write_mark(overlay: &Overlay, pairs: &mut Pairs) -> Result<(), StoreError> {
     overlay.for_newest(|changes| pairs.change(changes.filter(|(key, _)| *key == keys::applied())))
-}
-
-fn write_overlay(overlay: &Overlay, pairs: &mut Pairs) -> Result<(), StoreError> {
-    overlay.for_newest(|changes| pairs.change(changes))
 }

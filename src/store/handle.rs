@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use redb::StorageBackend;
-use redb::backends::{FileBackend, InMemoryBackend};
+use redb::backends::InMemoryBackend;
 
-use crate::disk::{File, reach};
+use crate::disk::{File, RealFile, reach};
 use crate::model::{Answer, Proposal};
 
 use super::StoreError;
@@ -76,7 +76,7 @@ impl Store {
     /// # Errors
     /// What is in the file is no store, or the disk fails.
     pub fn in_file(file: Box<dyn File>) -> Result<Store, StoreError> {
-        Store::with_backend(Checked::new(Backend::new(file)))
+        Store::with_backend(pages(file))
     }
 
     fn with_backend(backend: impl StorageBackend) -> Result<Store, StoreError> {
@@ -235,14 +235,18 @@ fn new_file(path: &Path) -> Result<Disk, StoreError> {
     open_disk(&file, created.map_err(|error| StoreError::io(&file, error))?)
 }
 
+/// What redb sees of a file, whichever disk it is on.
+fn pages(file: Box<dyn File>) -> Checked<Backend> {
+    Checked::new(Backend::new(file))
+}
+
 fn open_disk(file: &str, open: fs::File) -> Result<Disk, StoreError> {
     match open.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { file: file.into() }),
         Err(TryLockError::Error(error)) => return Err(StoreError::io(file, error)),
     }
-    let backend = FileBackend::new(open).map_err(|error| StoreError::redb(file, error))?;
-    Disk::open(file, Arc::new(Checked::new(backend)))
+    Disk::open(file, Arc::new(pages(Box::new(RealFile::from(open)))))
 }
 
 /// A file that a crash cut while redb created it does not open, so it gets its name when it is whole.
