@@ -27,7 +27,7 @@ fn below(room: &str) -> &'static [&'static str] {
     match room {
         "model" | "disk" | "mutants" => &[],
         "bench" | "config" | "protocol" => &["model"],
-        "store" => &["disk", "mutants", "model"],
+        "store" => &["world", "disk", "mutants", "model"],
         "world" => &["disk"],
         "sql" => &["store", "model"],
         "replication" => &["store", "world", "disk", "mutants", "config", "model"],

@@ -18,7 +18,7 @@
 //! Invariants: only `apply` makes batches; only a checkpoint or an install writes the file; a view
 //! never changes; table ids are never used again, so the remains of a dropped table are invisible.
 //!
-//! Deliberately missing: Raft, HTTP, async, clocks, randomness; also a change log.
+//! Deliberately missing: Raft, HTTP, async, randomness, clocks (but for the pace of a checkpoint); also a change log.
 
 mod apply;
 mod arena;
