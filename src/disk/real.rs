@@ -21,7 +21,7 @@ impl RealDisk {
     }
 
     fn file(&self, name: &str, options: &fs::OpenOptions) -> io::Result<Box<dyn File>> {
-        Ok(Box::new(RealFile::from(options.open(self.directory.join(name))?)))
+        Ok(Box::new(RealFile(options.open(self.directory.join(name))?)))
     }
 }
 
@@ -76,13 +76,7 @@ impl Disk for RealDisk {
 
 /// A file of the file system that is open.
 #[derive(Debug)]
-pub struct RealFile(fs::File);
-
-impl From<fs::File> for RealFile {
-    fn from(open: fs::File) -> RealFile {
-        RealFile(open)
-    }
-}
+pub struct RealFile(pub fs::File);
 
 impl File for RealFile {
     fn len(&self) -> io::Result<u64> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use redb::StorageBackend;
 
 use crate::disk::File;
-use crate::world::breathe;
+use crate::world::{breathe, has_time};
 
 /// How much is written before it is synced, by whoever has time, though nothing asks for it yet. The log's syncs on the
 /// same disk wait for all that the disk was given before them, and so wait for this much and not for a whole checkpoint.
@@ -44,9 +44,9 @@ impl StorageBackend for Backend {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let has_time = breathe();
+        breathe();
         self.file.write_at(offset, data)?;
         let unsynced = self.unsynced.fetch_add(data.len(), Ordering::Relaxed) + data.len();
-        if unsynced < UNSYNCED || !has_time { Ok(()) } else { self.sync_data() }
+        if unsynced >= UNSYNCED && has_time() { self.sync_data() } else { Ok(()) }
     }
 }

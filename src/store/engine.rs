@@ -196,7 +196,7 @@ impl Engine {
             if self.snapshot().active.bytes() >= sealed.bytes() {
                 hurry();
             }
-            pairs.change(changes.inspect(|_| _ = breathe()))
+            pairs.change(changes.inspect(|_| breathe()))
         })
     }
 

@@ -246,7 +246,7 @@ fn open_disk(file: &str, open: fs::File) -> Result<Disk, StoreError> {
         Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { file: file.into() }),
         Err(TryLockError::Error(error)) => return Err(StoreError::io(file, error)),
     }
-    Disk::open(file, Arc::new(pages(Box::new(RealFile::from(open)))))
+    Disk::open(file, Arc::new(pages(Box::new(RealFile(open)))))
 }
 
 /// A file that a crash cut while redb created it does not open, so it gets its name when it is whole.

@@ -18,4 +18,4 @@ pub use chance::{Chance, name, number, simulate, simulated};
 pub use clock::{Clock, WallClock};
 pub use network::{Dialled, Listener, Network, Stream, Tcp};
 pub use outside::World;
-pub use work::{background, breathe, hurry, work};
+pub use work::{background, breathe, has_time, hurry, work};

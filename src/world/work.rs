@@ -56,16 +56,18 @@ pub fn background<T: Send + 'static>(patient: impl FnOnce() -> T + Send + 'stati
     })
 }
 
-/// Rests for a moment, if this is background work that has gone on for a while. Answers whether this thread has time:
-/// whether it is background work that is in no hurry. In a simulation nobody rests, and everybody has time.
+/// Rests for a moment, if this is background work that has gone on for a while and is in no hurry.
 #[expect(clippy::disallowed_methods, reason = "it is no condition that is waited for: others shall have the core")]
-pub fn breathe() -> bool {
-    let Some(since) = SINCE.get() else { return simulated() };
-    if since.elapsed() >= STRIDE {
+pub fn breathe() {
+    if SINCE.get().is_some_and(|since| since.elapsed() >= STRIDE) {
         std::thread::sleep(REST);
         SINCE.set(Some(Instant::now()));
     }
-    true
+}
+
+/// Whether this thread does background work that is in no hurry. In a simulation everybody has time, and nobody rests.
+pub fn has_time() -> bool {
+    SINCE.get().is_some() || simulated()
 }
 
 /// Ends the rests of the background work that calls it: it is waited for after all.
@@ -87,14 +89,16 @@ mod tests {
 
     #[tokio::test]
     async fn only_background_work_that_is_in_no_hurry_has_time() {
-        assert!(!breathe());
-        assert!(!work(breathe).await.unwrap());
+        assert!(!has_time());
+        assert!(!work(has_time).await.unwrap());
         let told = background(|| {
-            let before = (breathe(), breathe());
+            let at_first = has_time();
+            breathe();
+            let later = has_time();
             hurry();
-            (before, breathe())
+            (at_first, later, has_time())
         });
-        assert_eq!(told.await.unwrap(), ((true, true), false));
+        assert_eq!(told.await.unwrap(), (true, true, false));
     }
 
     #[tokio::test]
