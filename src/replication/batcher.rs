@@ -12,8 +12,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{JoinHandle, yield_now};
-use tokio::time::timeout;
 
+use super::timer::Timer;
 use super::types::{Answers, Batch};
 use super::wire::Refusal;
 use crate::model::{Code, Failure};
@@ -87,6 +87,7 @@ where
     F: Future<Output = Result<Answers, Refusal>> + Send + 'static,
 {
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut timer = Timer::new();
     let mut before: Option<JoinHandle<()>> = None;
     let mut held: Option<Submission> = None;
     loop {
@@ -100,7 +101,7 @@ where
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
         if let Some(before) = before.take() {
             // However it ended, whoever submitted has been told.
-            let _ = timeout(PATIENCE, before).await;
+            let _ = timer.within(PATIENCE, before).await;
         }
         after_the_ready().await;
         let mut bytes = BytesMut::new();
@@ -158,7 +159,7 @@ fn answer(outcome: Result<Answers, Refusal>, count: usize, replies: Vec<(usize, 
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
+    use tokio::time::{Instant, timeout};
 
     use super::*;
 

@@ -31,6 +31,7 @@ mod runtime;
 mod start;
 #[cfg(test)]
 mod suite;
+mod timer;
 mod types;
 mod upkeep;
 mod vitals;

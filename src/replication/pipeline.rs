@@ -16,6 +16,7 @@ use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
 use tokio::sync::Notify;
 
 use super::network::Peer;
+use super::timer::Timer;
 use super::types::TypeConfig;
 
 /// How many requests are under way to a follower at a time.
@@ -50,18 +51,20 @@ fn with_news<S>(input: S, hurry: Arc<Notify>) -> impl Stream<Item = Append> + Se
 where
     S: Stream<Item = Append> + Send + Unpin,
 {
-    stream::unfold((input.fuse(), hurry), async |(mut input, hurry)| {
+    stream::unfold((input.fuse(), hurry, Timer::new()), async |(mut input, hurry, mut timer)| {
         let mut request = input.next().await?;
         if request.entries.is_empty() {
-            tokio::select! {
-                biased;
-                // At the end of the stream the news goes out as it is.
-                next = input.next() => request = next.unwrap_or(request),
-                () = hurry.notified() => {}
-                () = tokio::time::sleep(NEWS_WAIT) => {}
-            }
+            let more = async {
+                tokio::select! {
+                    biased;
+                    next = input.next() => next,
+                    () = hurry.notified() => None,
+                }
+            };
+            // At the end of the stream the news goes out as it is.
+            request = timer.within(NEWS_WAIT, more).await.flatten().unwrap_or(request);
         }
-        Some((request, (input, hurry)))
+        Some((request, (input, hurry, timer)))
     })
 }
 

@@ -32,6 +32,10 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) vote: Option<Vote>,
     pub(super) committed: Option<LogId>,
+    /// The committed mark that is in no batch yet, sealed, and its index.
+    pub(super) mark: Option<(u64, Vec<u8>)>,
+    /// The writer has nothing to do, and looks for a mark only when it is told to.
+    pub(super) resting: bool,
     pub(super) purged: Option<LogId>,
     pub(super) last: Option<LogId>,
     /// The newest entries, without holes: all that is not yet durable, and some that is.

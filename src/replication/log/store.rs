@@ -150,11 +150,15 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     /// Durable with the next batch, or soon after where there is none: it only ever saves a
     /// restarted node from serving older stale reads than before.
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
-        self.shared.state().committed = committed;
-        match committed {
-            Some(committed) => self.send(Job::Committed(seal(&committed)?)),
-            None => Ok(()),
-        }
+        let mark = committed.map(|upto| Ok::<_, io::Error>((upto.index, seal(&upto)?))).transpose()?;
+        let rested = {
+            let mut state = self.shared.state();
+            state.committed = committed;
+            state.mark = mark;
+            std::mem::take(&mut state.resting)
+        };
+        // A writer that is busy looks by itself: to wake it for each commit costs more than the mark.
+        if rested { self.send(Job::Mark) } else { Ok(()) }
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::super::types::TypeConfig;
 use super::format::{Batch, Kind, io_error};
-use super::state::{Place, Shared};
+use super::state::{Place, Shared, State};
 use super::tail::{Marks, Tail, Trouble, name};
 use crate::disk::reach;
 use crate::world::{number, simulated};
@@ -42,8 +42,8 @@ pub(super) enum Job {
     Append { entries: Vec<(u64, Vec<u8>)>, bytes: u64, callback: IOFlushed<TypeConfig> },
     /// Store the vote.
     Vote { sealed: Vec<u8>, done: Done },
-    /// Store the committed mark with the next batch.
-    Committed(Vec<u8>),
+    /// There is a committed mark to store, and the writer rests.
+    Mark,
     /// Remove the entries from `from` on.
     Truncate { from: u64, done: Done },
     /// Remove the entries up to `upto` and store the purge mark.
@@ -99,18 +99,13 @@ pub(super) fn start(shared: Arc<Shared>, tail: Tail, marks: Marks) -> io::Result
 
 impl Writer {
     fn run(&mut self) {
-        let mut committed: Option<Vec<u8>> = None;
         loop {
-            let first = match (self.waiting.pop_front(), &committed) {
-                (Some(job), _) => Ok(job),
-                (None, None) => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                (None, Some(_)) => self.queue.recv_timeout(MARK_DELAY),
-            };
+            let first = self.waiting.pop_front().map_or_else(|| self.next(), Ok);
             let ended = matches!(first, Err(RecvTimeoutError::Disconnected));
-            let idle = first.is_err();
-            let jobs = self.gather(first.ok(), &mut committed);
-            if !jobs.is_empty() || (idle && committed.is_some()) {
-                self.settle(jobs, committed.take());
+            let mark_due = first.is_err() && self.mark_waits(&self.shared.state(), 0);
+            let jobs = self.gather(first.ok());
+            if !jobs.is_empty() || mark_due {
+                self.settle(jobs);
             }
             if ended {
                 return;
@@ -118,9 +113,25 @@ impl Writer {
         }
     }
 
+    /// The next job; without one for a while, none where a mark waits, and else the thread rests until there is one.
+    fn next(&self) -> Result<Job, RecvTimeoutError> {
+        match self.queue.recv_timeout(MARK_DELAY) {
+            Err(RecvTimeoutError::Timeout) if self.rest() => {
+                self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            }
+            next => next,
+        }
+    }
+
+    /// Whether no mark waits; from then on who has one says so.
+    fn rest(&self) -> bool {
+        let mut state = self.shared.state();
+        state.resting = !self.mark_waits(&state, 0);
+        state.resting
+    }
+
     /// The same as a task of a simulation: a batch takes a while, and no thread waits.
     async fn run_simulated(mut self) {
-        let mut committed: Option<Vec<u8>> = None;
         let mut rounds = 0;
         loop {
             tokio::time::sleep(self.tail.disk.delay() + Duration::from_micros(500 + number() % 2_000)).await;
@@ -128,22 +139,22 @@ impl Writer {
                 Err(TryRecvError::Disconnected) => return,
                 first => first.ok(),
             };
-            rounds = if committed.is_some() { rounds + 1 } else { 0 };
-            let jobs = self.gather(first, &mut committed);
+            rounds = if self.mark_waits(&self.shared.state(), 0) { rounds + 1 } else { 0 };
+            let jobs = self.gather(first);
             if !jobs.is_empty() || rounds > MARK_ROUNDS {
-                self.settle_simulated(jobs, committed.take()).await;
+                self.settle_simulated(jobs).await;
             }
         }
     }
 
     /// `first` and all jobs that wait, as far as one batch takes them.
-    fn gather(&mut self, first: Option<Job>, committed: &mut Option<Vec<u8>>) -> Vec<Job> {
+    fn gather(&mut self, first: Option<Job>) -> Vec<Job> {
         let mut jobs = Vec::new();
         let mut gathered = 0;
         let more = std::iter::from_fn(|| self.waiting.pop_front().or_else(|| self.queue.try_recv().ok()));
         for job in first.into_iter().chain(more.take(MAX_JOBS)) {
             match job {
-                Job::Committed(sealed) => *committed = Some(sealed),
+                Job::Mark => {}
                 job => {
                     gathered += if let Job::Append { bytes, .. } = &job { *bytes } else { 0 };
                     jobs.push(job);
@@ -156,9 +167,16 @@ impl Writer {
         jobs
     }
 
+    /// Whether a committed mark is to be stored, all entries up to which are, or those before `next` as well.
+    fn mark_waits(&self, state: &State, next: u64) -> bool {
+        let purged = state.purged.map_or(0, |id| id.index + 1);
+        let stored = self.shared.places().next().unwrap_or(0).max(purged).max(next);
+        state.mark.as_ref().is_some_and(|(upto, _)| *upto < stored)
+    }
+
     /// Writes the jobs as one batch, as soon as there is room, and tells each what became of it.
-    fn settle(&mut self, jobs: Vec<Job>, committed: Option<Vec<u8>>) {
-        let mut work = self.prepare(jobs, committed);
+    fn settle(&mut self, jobs: Vec<Job>) {
+        let mut work = self.prepare(jobs);
         loop {
             match self.attempt(&mut work) {
                 Attempt::Done(result) => return self.report(work, &result),
@@ -173,8 +191,8 @@ impl Writer {
     }
 
     /// The same as a task of a simulation; jobs that come meanwhile stay in the queue.
-    async fn settle_simulated(&mut self, jobs: Vec<Job>, committed: Option<Vec<u8>>) {
-        let mut work = self.prepare(jobs, committed);
+    async fn settle_simulated(&mut self, jobs: Vec<Job>) {
+        let mut work = self.prepare(jobs);
         loop {
             match self.attempt(&mut work) {
                 Attempt::Done(result) => return self.report(work, &result),
@@ -183,8 +201,8 @@ impl Writer {
         }
     }
 
-    /// Makes one batch of the jobs.
-    fn prepare(&mut self, mut jobs: Vec<Job>, committed: Option<Vec<u8>>) -> Work {
+    /// Makes one batch of the jobs and the mark that waits.
+    fn prepare(&mut self, mut jobs: Vec<Job>) -> Work {
         let started = Instant::now();
         let (mut batch, mut effects) = (Batch::new(), Vec::new());
         let group = self.shared.group;
@@ -205,12 +223,17 @@ impl Writer {
                     effects.push(mark(&mut batch, group, Kind::Purged, sealed));
                     effects.push(Effect::Purge(*upto));
                 }
-                Job::Committed(_) => {}
+                Job::Mark => {}
             }
         }
-        if let Some(mut sealed) = committed {
+        let next = effects.iter().map(|effect| if let Effect::Entry(index, ..) = effect { index + 1 } else { 0 }).max();
+        let mut state = self.shared.state();
+        if self.mark_waits(&state, next.unwrap_or(0))
+            && let Some((_, mut sealed)) = state.mark.take()
+        {
             effects.push(mark(&mut batch, group, Kind::Committed, &mut sealed));
         }
+        drop(state);
         Work { jobs, batch, effects, started }
     }
 
@@ -264,7 +287,7 @@ impl Writer {
                     purged = result.is_ok();
                     drop(done.send(outcome()));
                 }
-                Job::Committed(_) => {}
+                Job::Mark => {}
             }
         }
         if result.is_ok() {
