@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::dial::Dialer;
-use super::wire::{FrameReader, Request, Response, encode};
+use super::wire::{FrameReader, Request, Response, encode, encode_sized};
 
 /// How many encoded bytes are gathered for one write.
 const WRITE_BYTES: usize = 256 << 10;
@@ -218,7 +218,8 @@ impl Connection {
 
     async fn call(&self, request: &Request, deadline: Instant) -> Result<Response, CallError> {
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
-        let frame = encode(id, request).map_err(|e| CallError::NotSent(format!("cannot encode a request: {e}")))?;
+        let frame = encode_sized(id, request, request.size())
+            .map_err(|e| CallError::NotSent(format!("cannot encode a request: {e}")))?;
         let closed = || format!("the connection to node {} closed", self.peer);
         let Some(waits) = self.shared.expect(id) else {
             return Err(CallError::NotSent(closed()));

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
+use openraft::EntryPayload;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Answer, Proposal};
@@ -48,13 +49,18 @@ pub(crate) struct Answers(pub(crate) Vec<Answer>);
 impl Item {
     /// The item's bytes as they stand in a batch.
     pub(crate) fn encode(&self) -> Result<Bytes, postcard::Error> {
-        let mut out = BytesMut::with_capacity(256);
+        let mut out = Vec::with_capacity(256);
         out.put_u32_le(0);
         let mut out = postcard::to_extend(self, out)?;
         let length = (out.len() - 4) as u32;
         out[..4].copy_from_slice(&length.to_le_bytes());
-        Ok(out.freeze())
+        Ok(out.into())
     }
+}
+
+/// About how many bytes an entry takes.
+pub(crate) fn entry_size(entry: &Entry) -> usize {
+    64 + if let EntryPayload::Normal(batch) = &entry.payload { batch.0.len() } else { 0 }
 }
 
 impl Batch {

@@ -13,11 +13,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::types::{Answers, Batch, TypeConfig, Vote};
+use super::types::{Answers, Batch, TypeConfig, Vote, entry_size};
 use crate::model::{Failure, NodeDigest, NodeStatus};
 
 /// The largest frame that is accepted.
 const MAX_FRAME: usize = 64 << 20;
+
+/// About how many bytes a frame without rows takes.
+const SMALL_FRAME: usize = 128;
 
 /// What a node asks of another.
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,15 +102,33 @@ pub(crate) enum Refusal {
     Unknown(String),
 }
 
-/// Encodes one frame.
+impl Request {
+    /// About how many bytes it takes.
+    pub(crate) fn size(&self) -> usize {
+        let payload = match self {
+            Request::Append(append) => append.entries.iter().map(entry_size).sum(),
+            Request::Forward(_, batch) => batch.0.len(),
+            Request::SnapshotChunk(chunk) => chunk.len(),
+            _ => 0,
+        };
+        SMALL_FRAME + payload
+    }
+}
+
+/// Encodes one small frame.
 pub(crate) fn encode<T: Serialize>(id: u64, message: &T) -> Result<Bytes, postcard::Error> {
-    let mut out = BytesMut::with_capacity(128);
+    encode_sized(id, message, SMALL_FRAME)
+}
+
+/// Encodes one frame of about so many bytes.
+pub(crate) fn encode_sized<T: Serialize>(id: u64, message: &T, size: usize) -> Result<Bytes, postcard::Error> {
+    let mut out = Vec::with_capacity(size);
     out.put_u32_le(0);
     out.put_u64_le(id);
     let mut out = postcard::to_extend(message, out)?;
     let length = (out.len() - 4) as u32;
     out[..4].copy_from_slice(&length.to_le_bytes());
-    Ok(out.freeze())
+    Ok(out.into())
 }
 
 /// Reads frames off a connection.

@@ -180,7 +180,9 @@ impl Step<'_, '_> {
         for row in rows {
             let at_line = |failure: Failure| failure.at_line(row.line);
             let key = RowKey::new(&table, &row.row_id).map_err(at_line)?;
-            let old = self.row(&keys::row(table.id, &key))?;
+            let file = self.batch.file();
+            let old: Option<RowRecord> =
+                self.batch.look_new(&keys::row(table.id, &key), |record| decode(file, record))?;
             let before = old.map(|old| old.values(&table));
             match (&before, way) {
                 (None, _) => counts.inserted += 1,

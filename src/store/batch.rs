@@ -3,6 +3,7 @@
 use hashbrown::HashTable;
 
 use super::StoreError;
+use super::gap::Gap;
 use super::overlay::Hashed;
 use super::snapshot::Snapshot;
 
@@ -17,6 +18,8 @@ pub(super) struct Batch<'a> {
     /// Their places, by key.
     by_key: HashTable<u32>,
     undo: Option<Undo>,
+    /// Where the file has no keys.
+    gap: Gap,
 }
 
 /// What to go back to, from the savepoint on.
@@ -30,8 +33,10 @@ struct Undo {
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot) -> Batch<'a> {
-        Batch { snapshot, staged: Vec::new(), by_key: HashTable::new(), undo: None }
+    /// An empty one, with room for so many changes.
+    pub(super) fn new(snapshot: &'a Snapshot, changes: usize) -> Batch<'a> {
+        let (staged, by_key) = (Vec::with_capacity(changes), HashTable::with_capacity(changes));
+        Batch { snapshot, staged, by_key, undo: None, gap: Gap::default() }
     }
 
     fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
@@ -48,6 +53,22 @@ impl<'a> Batch<'a> {
         match self.find(hash, key) {
             Some(place) => self.staged[place as usize].value.as_deref().map(look).transpose(),
             None => self.snapshot.look_hashed(hash, key, look),
+        }
+    }
+
+    /// The same for a key that is one of many, and most likely a new one beside the last.
+    pub(super) fn look_new<T>(
+        &mut self,
+        key: &[u8],
+        look: impl Fn(&[u8]) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let hash = self.snapshot.hash(key);
+        match self.find(hash, key) {
+            Some(place) => self.staged[place as usize].value.as_deref().map(look).transpose(),
+            None => match self.snapshot.look_in_memory(hash, key, &look) {
+                Some(found) => found,
+                None => self.gap.look(&self.snapshot.base, key, look),
+            },
         }
     }
 

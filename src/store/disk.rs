@@ -366,6 +366,16 @@ impl Base {
         Ok(BaseScan { range, base: self.clone() })
     }
 
+    /// The first key after `key`.
+    pub(super) fn key_after(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        guarded(&self.file, || {
+            let next = self.tail(key)?.find(|pair| !matches!(pair, Ok((found, _)) if found.value() == key));
+            next.map(|pair| pair.map(|(found, _)| found.value().to_vec()))
+                .transpose()
+                .map_err(|error| StoreError::redb(&self.file, error))
+        })
+    }
+
     /// A finger on the pair of `key`, or where it would be.
     pub(super) fn finger(self: &Arc<Self>, key: &[u8]) -> Result<Finger, StoreError> {
         guarded(&self.file, || Ok(Finger { range: self.tail(key)?, ahead: None, base: self.clone() }))

@@ -9,7 +9,7 @@ use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
 
 use crate::disk::{File, RealFile, reach};
-use crate::model::{Answer, Proposal};
+use crate::model::{Answer, Proposal, Write};
 
 use super::StoreError;
 use super::apply::apply;
@@ -102,7 +102,8 @@ impl Store {
             Some(catalog) => catalog,
             None => Catalog::load(&snapshot)?,
         };
-        let mut batch = Batch::new(&snapshot);
+        let rows = |proposal: &Proposal| if let Write::PutRows { rows, .. } = &proposal.write { rows.len() } else { 1 };
+        let mut batch = Batch::new(&snapshot, proposals.iter().map(rows).sum());
         let answers: Result<Vec<Answer>, StoreError> =
             proposals.iter().map(|proposal| apply(&mut catalog, &mut batch, proposal)).collect();
         let answers = answers?;

@@ -35,6 +35,7 @@ mod error;
 mod export;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
+mod gap;
 mod handle;
 mod idempotency;
 mod index;

@@ -74,7 +74,7 @@ impl View {
     /// The store's file cannot be read, or is damaged.
     pub fn rehearse(&self, write: &Write) -> Result<Answer, StoreError> {
         let mut catalog = Catalog::load(&self.snapshot)?;
-        apply_write(&mut catalog, &mut Batch::new(&self.snapshot), write)
+        apply_write(&mut catalog, &mut Batch::new(&self.snapshot, 0), write)
     }
 
     /// All tables with their numbers of rows, by name.

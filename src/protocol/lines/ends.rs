@@ -67,7 +67,7 @@ impl RecordEnds {
     /// its line break included; `None` if it does not end in them.
     pub fn next(&mut self, bytes: &[u8]) -> Option<usize> {
         if self.format == LineFormat::Jsonl {
-            return bytes.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
+            return memchr::memchr(b'\n', bytes).map(|at| at + 1);
         }
         for (at, byte) in bytes.iter().enumerate() {
             self.place = match (self.place, byte) {

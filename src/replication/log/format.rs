@@ -93,6 +93,11 @@ impl Batch {
         Batch { bytes: vec![0; HEADER], mask: 0, crc: 0, sealed: false }
     }
 
+    /// Makes room for about so many bytes.
+    pub(super) fn reserve(&mut self, bytes: u64) {
+        self.bytes.reserve(bytes as usize);
+    }
+
     /// Adds a record and answers where its body lies in the batch.
     pub(super) fn push(&mut self, group: u64, kind: Kind, body: &[&[u8]]) -> usize {
         let length = body.iter().map(|part| part.len()).sum::<usize>() as u32;
@@ -254,7 +259,14 @@ pub(super) fn damaged(what: impl std::fmt::Display) -> io::Error {
 
 /// Encodes a value behind a CRC-32 of its bytes.
 pub(super) fn seal<T: Serialize>(value: &T) -> io::Result<Vec<u8>> {
-    let mut bytes = postcard::to_extend(value, vec![0; 4]).map_err(io_error)?;
+    seal_of(value, 0)
+}
+
+/// The same for a value of about so many bytes.
+pub(super) fn seal_of<T: Serialize>(value: &T, size: usize) -> io::Result<Vec<u8>> {
+    let mut room = Vec::with_capacity(4 + size);
+    room.extend_from_slice(&[0; 4]);
+    let mut bytes = postcard::to_extend(value, room).map_err(io_error)?;
     let crc = crc32fast::hash(&bytes[4..]);
     bytes[..4].copy_from_slice(&crc.to_le_bytes());
     Ok(bytes)

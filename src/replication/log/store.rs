@@ -11,8 +11,8 @@ use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use tokio::sync::oneshot;
 
-use super::super::types::{Entry, LogId, TypeConfig, Vote};
-use super::format::{io_error, seal};
+use super::super::types::{Entry, LogId, TypeConfig, Vote, entry_size};
+use super::format::{io_error, seal, seal_of};
 use super::recover;
 use super::state::Shared;
 use super::tail::Sizes;
@@ -174,7 +174,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         {
             let mut state = self.shared.state();
             for entry in entries {
-                let (index, bytes) = (entry.index(), seal(&entry)?);
+                let (index, bytes) = (entry.index(), seal_of(&entry, entry_size(&entry))?);
                 state.last = Some(entry.log_id());
                 state.cache(index, entry, bytes.len());
                 sealed.push((index, bytes));

@@ -208,7 +208,8 @@ impl Writer {
         let group = self.shared.group;
         for job in &mut jobs {
             match job {
-                Job::Append { entries, .. } => {
+                Job::Append { entries, bytes, .. } => {
+                    batch.reserve(*bytes);
                     for (index, sealed) in std::mem::take(entries) {
                         let at = batch.push(group, Kind::Entry, &[&index.to_le_bytes(), &sealed]) + 8;
                         effects.push(Effect::Entry(index, at, sealed.len()));
