@@ -63,13 +63,21 @@ impl<'a> Batch<'a> {
         look: impl Fn(&[u8]) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
         let hash = self.snapshot.hash(key);
-        match self.find(hash, key) {
-            Some(place) => self.staged[place as usize].value.as_deref().map(look).transpose(),
-            None => match self.snapshot.look_in_memory(hash, key, &look) {
-                Some(found) => found,
-                None => self.gap.look(&self.snapshot.base, key, look),
-            },
+        if let Some(place) = self.find(hash, key) {
+            return self.staged[place as usize].value.as_deref().map(look).transpose();
         }
+        if let Some(found) = self.snapshot.look_pending(hash, key, &look) {
+            return found;
+        }
+        if self.gap.holds(key) {
+            return Ok(None);
+        }
+        let found =
+            self.snapshot.look_written(hash, key, &look).unwrap_or_else(|| self.snapshot.base.look(key, &look))?;
+        if found.is_none() {
+            self.gap.missed(&self.snapshot.base, key)?;
+        }
+        Ok(found)
     }
 
     /// The first pairs from `from` (included) to `to` (excluded), in key order: at most so many, and none

@@ -21,35 +21,25 @@ pub(super) struct Gap {
 }
 
 impl Gap {
-    /// Calls `look` with the value of `key` in the file, if it is there.
-    pub(super) fn look<T>(
-        &mut self,
-        base: &Base,
-        key: &[u8],
-        look: impl FnOnce(&[u8]) -> Result<T, StoreError>,
-    ) -> Result<Option<T>, StoreError> {
-        if self.holds(key) {
-            self.held += 1;
-            return Ok(None);
-        }
-        let found = base.look(key, look)?;
-        if found.is_some() {
-            return Ok(found);
-        }
+    /// Whether the file has no `key`, as far as is known.
+    pub(super) fn holds(&mut self, key: &[u8]) -> bool {
+        let Some((from, to)) = &self.ends else { return false };
+        let holds = from.as_slice() <= key && to.as_ref().is_none_or(|to| key < to.as_slice());
+        self.held += u32::from(holds);
+        holds
+    }
+
+    /// Notes that the file, this one all the time, has no `key`: the next ones may lie beside it.
+    pub(super) fn missed(&mut self, base: &Base, key: &[u8]) -> Result<(), StoreError> {
         if self.rest > 0 {
             self.rest -= 1;
-            return Ok(None);
+            return Ok(());
         }
         if self.ends.is_some() {
             self.pause = if self.held < WORTH { (self.pause * 2).clamp(1, LONGEST_PAUSE) } else { 0 };
         }
         (self.held, self.rest) = (0, self.pause);
         self.ends = Some((key.to_vec(), base.key_after(key)?));
-        Ok(None)
-    }
-
-    fn holds(&self, key: &[u8]) -> bool {
-        let Some((from, to)) = &self.ends else { return false };
-        from.as_slice() <= key && to.as_ref().is_none_or(|to| key < to.as_slice())
+        Ok(())
     }
 }

@@ -58,7 +58,17 @@ struct Version {
 
 struct Entry {
     key: Place,
+    /// Half of the key's hash, which is all of it.
+    half: u32,
     newest: Version,
+}
+
+/// The half takes no room of its own.
+const _: () = assert!(size_of::<Entry>() == 48);
+
+/// The hash of which `half` is a half: the table takes some bits of each end.
+fn whole(half: u32) -> u64 {
+    u64::from(half) << 32 | u64::from(half)
 }
 
 #[derive(Default)]
@@ -108,7 +118,7 @@ impl Map {
         self.by_key.find(hash, |entry| self.key(*entry) == key).copied()
     }
 
-    fn insert(&mut self, seq: u64, hash: u64, (key, value): ChangeRef<'_>, hasher: &RandomState) {
+    fn insert(&mut self, seq: u64, hash: u64, (key, value): ChangeRef<'_>) {
         let version = Version { seq, value: value.map(|value| self.arena.put(value)), older: None };
         if let Some(entry) = self.find(hash, key) {
             let newest = &mut self.entries[entry as usize].newest;
@@ -117,10 +127,9 @@ impl Map {
             return;
         }
         let entry = self.entries.len() as u32;
-        self.entries.push(Entry { key: self.arena.put(key), newest: version });
-        let Map { arena, entries, .. } = self;
-        let hash_of = |entry: &u32| hasher.hash_one(arena.get(entries[*entry as usize].key));
-        self.by_key.insert_unique(hash, entry, hash_of);
+        self.entries.push(Entry { key: self.arena.put(key), half: hash as u32, newest: version });
+        let entries = &self.entries;
+        self.by_key.insert_unique(hash, entry, |entry| whole(entries[*entry as usize].half));
     }
 
     /// What an entry is at sequence number `seq`; `None` where it was not known here yet.
@@ -224,16 +233,16 @@ impl Overlay {
         Overlay { hasher: self.hasher.clone(), map, bytes: AtomicUsize::new(0) }
     }
 
-    /// What keys are hashed with, here and in the overlays before and after this one.
-    pub(super) fn hasher(&self) -> &RandomState {
-        &self.hasher
+    /// The hash of a key, here and in the overlays before and after this one.
+    pub(super) fn hash(&self, key: &[u8]) -> u64 {
+        whole(self.hasher.hash_one(key) as u32)
     }
 
     /// Adds versions of keys; readers of `seq` and later see them.
     pub(super) fn insert(&self, seq: u64, changes: impl IntoIterator<Item = Hashed>) {
         self.in_turns(changes, |map, Hashed { hash, key, value }| {
             let change = (&*key, value.as_deref());
-            map.insert(seq, hash, change, &self.hasher);
+            map.insert(seq, hash, change);
             cost(change)
         });
     }
@@ -242,9 +251,9 @@ impl Overlay {
     /// that scans both sees those keys in `newer`, and need not find them here.
     pub(super) fn absorb(&self, newer: &Overlay) {
         let newer = newer.read();
-        self.in_turns(&newer.entries, |map, Entry { key, newest }| {
+        self.in_turns(&newer.entries, |map, Entry { key, half, newest }| {
             let change = (newer.arena.get(*key), newer.value(*newest));
-            map.insert(newest.seq, self.hasher.hash_one(change.0), change, &self.hasher);
+            map.insert(newest.seq, whole(*half), change);
             cost(change)
         });
     }
@@ -403,8 +412,7 @@ mod tests {
     #[test]
     fn a_scan_orders_what_was_there_at_its_time_and_no_more() {
         let overlay = Arc::new(Overlay::default());
-        let hash = |key: &[u8]| overlay.hasher().hash_one(key);
-        let hashed = |seq, key| Hashed { hash: hash(&[key]), key: vec![key], value: Some(vec![seq as u8]) };
+        let hashed = |seq, key| Hashed { hash: overlay.hash(&[key]), key: vec![key], value: Some(vec![seq as u8]) };
         let insert = |seq, keys: &[u8]| overlay.insert(seq, keys.iter().map(|key| hashed(seq, *key)));
         insert(1, &[9, 3, 7, 1, 30, 20]);
         assert_eq!(keys(&overlay, 1), [1, 3, 7, 9, 20, 30]);
@@ -415,7 +423,7 @@ mod tests {
         insert(3, &[2]);
         assert_eq!(keys(&overlay, 2), [1, 3, 7, 8, 9, 20, 30]);
         assert_eq!(keys(&overlay, 3), [1, 2, 3, 7, 8, 9, 20, 30]);
-        let look = |key, seq| overlay.look(hash(&[key]), &[key], seq, |value| value.map(<[u8]>::to_vec));
+        let look = |key, seq| overlay.look(overlay.hash(&[key]), &[key], seq, |value| value.map(<[u8]>::to_vec));
         assert_eq!(look(3, 1), Some(Some(vec![1])));
         assert_eq!(look(8, 1), None);
     }

@@ -1,7 +1,6 @@
 //! Owns reading at one moment: the overlays over the file, merged.
 
 use std::collections::BTreeMap;
-use std::hash::BuildHasher as _;
 use std::iter::{Peekable, Rev};
 use std::sync::Arc;
 
@@ -48,7 +47,7 @@ impl Snapshot {
 
     /// The hash of a key.
     pub(super) fn hash(&self, key: &[u8]) -> u64 {
-        self.active.hasher().hash_one(key)
+        self.active.hash(key)
     }
 
     /// Calls `look` with the value of `key`, if it is there.
@@ -77,10 +76,29 @@ impl Snapshot {
         key: &[u8],
         look: impl Fn(&[u8]) -> Result<T, StoreError>,
     ) -> Option<Result<Option<T>, StoreError>> {
+        self.look_pending(hash, key, &look).or_else(|| self.look_written(hash, key, &look))
+    }
+
+    /// The same if it is not on disk yet.
+    pub(super) fn look_pending<T>(
+        &self,
+        hash: u64,
+        key: &[u8],
+        look: impl Fn(&[u8]) -> Result<T, StoreError>,
+    ) -> Option<Result<Option<T>, StoreError>> {
         let known = |value: Option<&[u8]>| value.map(&look).transpose();
         let found = self.active.look(hash, key, self.seq, known);
-        let found = found.or_else(|| self.sealed.as_ref()?.look(hash, key, self.seq, known));
-        found.or_else(|| self.written.as_ref()?.look(hash, key, self.seq, known))
+        found.or_else(|| self.sealed.as_ref()?.look(hash, key, self.seq, known))
+    }
+
+    /// The same if it was written to the file of late: all that this knows, the file knows too.
+    pub(super) fn look_written<T>(
+        &self,
+        hash: u64,
+        key: &[u8],
+        look: impl Fn(&[u8]) -> Result<T, StoreError>,
+    ) -> Option<Result<Option<T>, StoreError>> {
+        self.written.as_ref()?.look(hash, key, self.seq, |value: Option<&[u8]>| value.map(&look).transpose())
     }
 
     /// The pairs from `from` (included) to `to` (excluded), in key order.
