@@ -10,6 +10,10 @@ use super::core::Core;
 
 /// How many bytes of applied, not yet checkpointed writes make a checkpoint due.
 const CHECKPOINT_BYTES: usize = 12 << 20;
+/// How often the task looks, and how often where it found a part of a checkpoint's bytes: an import brings the rest soon.
+const TICK: Duration = Duration::from_millis(200);
+const QUICK_TICK: Duration = Duration::from_millis(50);
+const PART: usize = CHECKPOINT_BYTES / 4;
 /// After how long any write is checkpointed.
 const CHECKPOINT_TIME: Duration = Duration::from_secs(15);
 /// How many bytes of log make a compaction due, whatever the number of entries.
@@ -22,13 +26,10 @@ const NO_ROOM: u64 = LEAST_FREE / 2;
 
 /// Runs until the node stops.
 pub(crate) async fn run(core: Arc<Core>) {
-    let mut tick = tokio::time::interval(Duration::from_millis(200));
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut checkpointed = Instant::now();
     // The least the log has held since the last compaction: what it keeps in any case.
     let mut kept = 0;
     while !core.stopping.load(Ordering::Relaxed) {
-        tick.tick().await;
         watch_disk(&core);
         let pending = core.store.pending_bytes();
         if pending >= CHECKPOINT_BYTES || (pending > 0 && checkpointed.elapsed() >= CHECKPOINT_TIME) {
@@ -47,6 +48,8 @@ pub(crate) async fn run(core: Arc<Core>) {
             // Fails only once Raft has stopped.
             let _ = core.raft.trigger().snapshot().await;
         }
+        let pause = if core.store.pending_bytes() > PART { QUICK_TICK } else { TICK };
+        tokio::time::sleep(pause).await;
     }
 }
 
