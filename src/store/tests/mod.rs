@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod files;
 mod goldens;
+mod imports;
 mod indexes;
 mod limits;
 mod map;
