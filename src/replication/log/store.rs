@@ -81,6 +81,12 @@ impl LogStore {
         move || shared.strong_count() == 0
     }
 
+    /// Whether the writer has nothing to do.
+    #[cfg(test)]
+    pub(super) fn rests(&self) -> bool {
+        self.shared.state().resting
+    }
+
     fn send(&self, job: Job) -> io::Result<()> {
         self.jobs.send(job).map_err(|_| io_error("the log writer has stopped"))
     }

@@ -153,6 +153,30 @@ async fn written() -> SimDisk {
     disk.after_power_loss(0)
 }
 
+/// The committed mark that would outlive a loss of power now.
+fn durable_mark(disk: &SimDisk) -> Option<LogId> {
+    recover::open(disk.after_power_loss(0).directory("log").unwrap(), 0, SMALL).unwrap().state.committed
+}
+
+#[tokio::test]
+async fn a_committed_mark_is_stored_soon_though_nothing_follows_but_not_before_its_entries() {
+    let disk = SimDisk::new();
+    let mut log = open(&disk).unwrap();
+    take(&mut log, Step::Append(1, 0, 6)).await.unwrap();
+    for index in [2, 3] {
+        // The second time the writer has nothing to do, and must be told.
+        until(|| index == 2 || log.rests()).await;
+        log.save_committed(Some(log_id(1, index))).await.unwrap();
+        until(|| durable_mark(&disk) == Some(log_id(1, index))).await;
+    }
+    log.save_committed(Some(log_id(1, 7))).await.unwrap();
+    take(&mut log, Step::Vote(1)).await.unwrap();
+    assert_eq!(durable_mark(&disk), Some(log_id(1, 3)), "a node that starts anew looks for all that is committed");
+    take(&mut log, Step::Append(1, 6, 8)).await.unwrap();
+    assert_eq!(durable_mark(&disk), Some(log_id(1, 7)));
+    close(log).await;
+}
+
 #[tokio::test]
 async fn a_reopened_log_is_what_it_was_and_reads_from_memory_what_it_reads_from_disk() {
     let directory = tempfile::tempdir().unwrap();
