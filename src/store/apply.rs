@@ -177,13 +177,15 @@ impl Step<'_, '_> {
         let table = self.table(name)?;
         let columns: Vec<Result<usize, Failure>> = columns.iter().map(|column| table.column(column)).collect();
         let mut counts = Counts::default();
+        let file = self.batch.file();
+        // A row that is replaced whole, or left as it is, and is in no index, need not be read.
+        let unread = way != OnConflict::Same && table.indexes.is_empty();
         for row in rows {
             let at_line = |failure: Failure| failure.at_line(row.line);
             let key = RowKey::new(&table, &row.row_id).map_err(at_line)?;
-            let file = self.batch.file();
-            let old: Option<RowRecord> =
-                self.batch.look_new(&keys::row(table.id, &key), |record| decode(file, record))?;
-            let before = old.map(|old| old.values(&table));
+            let before = self.batch.look_new(&keys::row(table.id, &key), |record| {
+                Ok(if unread { Vec::new() } else { decode::<RowRecord>(file, record)?.values(&table) })
+            })?;
             match (&before, way) {
                 (None, _) => counts.inserted += 1,
                 (Some(_), OnConflict::Replace) => counts.replaced += 1,
