@@ -29,16 +29,24 @@ pub(crate) async fn run(core: Arc<Core>) {
     let mut checkpointed = Instant::now();
     // The least the log has held since the last compaction: what it keeps in any case.
     let mut kept = 0;
+    // The last checkpoint.
+    let mut failed = false;
     while !core.stopping.load(Ordering::Relaxed) {
         watch_disk(&core);
         let pending = core.store.pending_bytes();
         if pending >= CHECKPOINT_BYTES || (pending > 0 && checkpointed.elapsed() >= CHECKPOINT_TIME) {
             let store = core.store.clone();
-            match crate::world::background(move || store.checkpoint()).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(e)) => core.checkpoint_failed(&e),
-                Err(e) => tracing::error!("the checkpoint failed: {e}"),
-            }
+            failed = match crate::world::background(move || store.checkpoint()).await {
+                Ok(Ok(_)) => false,
+                Ok(Err(e)) => {
+                    core.checkpoint_failed(&e);
+                    true
+                }
+                Err(e) => {
+                    tracing::error!("the checkpoint failed: {e}");
+                    true
+                }
+            };
             checkpointed = Instant::now();
         }
         let log = core.log.bytes();
@@ -48,8 +56,8 @@ pub(crate) async fn run(core: Arc<Core>) {
             // Fails only once Raft has stopped.
             let _ = core.raft.trigger().snapshot().await;
         }
-        let pause = if core.store.pending_bytes() > PART { QUICK_TICK } else { TICK };
-        tokio::time::sleep(pause).await;
+        let soon = !failed && core.store.pending_bytes() > PART;
+        tokio::time::sleep(if soon { QUICK_TICK } else { TICK }).await;
     }
 }
 
