@@ -57,7 +57,7 @@ check:
 	@test -n "$(HISTORY)" || { echo "name the file: make check HISTORY=file" >&2; exit 2; }
 	DDB_HISTORY="$(abspath $(HISTORY))" $(CARGO) test --locked --test checker -- --ignored --nocapture history_of_a_file
 
-# How long writes wait for another leader, with a release build: 50 kills, 50 graceful ends.
+# How long writes wait for another leader, with a release build: it is killed, ends, falls silent.
 failover:
 	$(CARGO) build --release --locked
 	DDB_BINARY="$(abspath $(or $(CARGO_TARGET_DIR),target)/release/ddb)" \

@@ -1,4 +1,4 @@
-//! Measures how long writes wait for another leader: 50 kills of the leader, and as many graceful ends.
+//! Measures how long writes wait for another leader: the leader is killed, ends gracefully and falls silent, 50 times each.
 //! `make failover` runs it, by default with a release build; the figures are for people.
 
 #![allow(clippy::print_stdout, reason = "tells the figures")]
@@ -10,11 +10,15 @@ use std::time::{Duration, Instant};
 use harness::{Cluster, eventually};
 use serde_json::json;
 
+/// How long the client waits for one write before it tries the next.
+const ATTEMPT: Duration = Duration::from_millis(50);
+
 /// The time until the first write through node `through` is acknowledged.
 async fn first_write(cluster: &Cluster, through: u64, since: Instant) -> Duration {
     loop {
-        let answer = cluster.try_request(through, "PUT", "/v1/tables/t/rows/1", Some(json!({"data": {"x": 1}}))).await;
-        if answer.is_ok_and(|answer| answer.status < 300) {
+        let write = cluster.try_request(through, "PUT", "/v1/tables/t/rows/1", Some(json!({"data": {"x": 1}})));
+        let answer = tokio::time::timeout(ATTEMPT, write).await;
+        if answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status < 300)) {
             return since.elapsed();
         }
     }
@@ -50,7 +54,7 @@ async fn writes_go_on_soon_after_the_leader_is_gone() {
     cluster.ids().into_iter().for_each(|id| cluster.spawn(id));
     cluster.led_by(1).await;
     cluster.post(1, "/v1/tables", json!({"name": "t", "columns": ["id", "x"]})).await.expect(201);
-    let (mut killed, mut ended) = (Vec::new(), Vec::new());
+    let (mut killed, mut ended, mut silent) = (Vec::new(), Vec::new(), Vec::new());
     let mut down = None;
     for _ in 0..times {
         let (leader, other) = whole(&mut cluster, down).await;
@@ -67,8 +71,16 @@ async fn writes_go_on_soon_after_the_leader_is_gone() {
         }
         ended.push(slowest);
         cluster.kill(leader);
+
+        // Its connections stay open, as those of a machine without power or network do.
+        let (leader, other) = whole(&mut cluster, Some(leader)).await;
+        let since = Instant::now();
+        cluster.signal(leader, rustix::process::Signal::STOP);
+        silent.push(first_write(&cluster, other, since).await);
+        cluster.kill(leader);
         down = Some(leader);
     }
     tell("kill of the leader", killed);
     tell("graceful end of the leader", ended);
+    tell("silence of the leader", silent);
 }

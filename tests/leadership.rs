@@ -54,6 +54,15 @@ async fn the_lowest_id_takes_over_from_a_killed_master_and_hands_back_when_it_re
 }
 
 #[tokio::test]
+async fn nobody_waits_for_the_lease_of_a_leader_whose_process_has_ended() {
+    // The lease is longer than a test waits for anything.
+    let mut cluster = Cluster::start_with(3, json!({"election_timeout_ms": 600_000})).await;
+    create_students(&cluster).await;
+    assert_eq!(kill_leader(&mut cluster).await, 2);
+    cluster.post(3, "/insert", student("1")).await.expect(201);
+}
+
+#[tokio::test]
 async fn of_five_nodes_the_lowest_id_that_is_left_takes_over_each_time() {
     let mut cluster = Cluster::start(5).await;
     cluster.led_by(1).await;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::{JoinHandle, yield_now};
 
 use super::timer::Timer;
@@ -31,6 +31,9 @@ const COURTESIES: usize = 3;
 /// The most submissions that wait; beyond it the door is closed.
 const QUEUE: usize = 8192;
 
+/// The place of a batch that is under way among `IN_FLIGHT`; whoever delivers it gives it back.
+pub(crate) type Place = OwnedSemaphorePermit;
+
 type Reply = oneshot::Sender<Result<Answers, Refusal>>;
 
 /// Some encoded items of one submitter.
@@ -50,7 +53,7 @@ impl Batcher {
     /// Starts gathering; batches go through `deliver`.
     pub(crate) fn start<D, F>(deliver: D) -> Batcher
     where
-        D: Fn(Batch, usize) -> F + Send + Sync + 'static,
+        D: Fn(Batch, usize, Place) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Answers, Refusal>> + Send + 'static,
     {
         let (queue, waiting) = mpsc::channel(QUEUE);
@@ -83,10 +86,10 @@ pub(super) async fn after_the_ready() {
 
 async fn gather<D, F>(mut waiting: mpsc::Receiver<Submission>, deliver: D)
 where
-    D: Fn(Batch, usize) -> F + Send + Sync + 'static,
+    D: Fn(Batch, usize, Place) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Answers, Refusal>> + Send + 'static,
 {
-    let slots = Arc::new(Semaphore::new(IN_FLIGHT));
+    let places = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut timer = Timer::new();
     let mut before: Option<JoinHandle<()>> = None;
     let mut held: Option<Submission> = None;
@@ -98,7 +101,7 @@ where
                 None => return,
             },
         };
-        let Ok(slot) = slots.clone().acquire_owned().await else { return };
+        let Ok(place) = places.clone().acquire_owned().await else { return };
         if let Some(before) = before.take() {
             // However it ended, whoever submitted has been told.
             let _ = timer.within(PATIENCE, before).await;
@@ -124,11 +127,9 @@ where
         }
         // A lone submission's bytes are passed on as they are.
         let batch = Batch(if bytes.is_empty() { items } else { bytes.freeze() });
-        let delivery = deliver(batch, count);
+        let delivery = deliver(batch, count, place);
         before = Some(tokio::spawn(async move {
-            let outcome = delivery.await;
-            drop(slot);
-            answer(outcome, count, replies);
+            answer(delivery.await, count, replies);
         }));
     }
 }
@@ -166,11 +167,12 @@ mod tests {
     /// A batcher whose batches are told with their sizes, and end when they are told to.
     fn batcher() -> (Batcher, mpsc::UnboundedReceiver<(usize, oneshot::Sender<()>)>) {
         let (began, batches) = mpsc::unbounded_channel();
-        let deliver = move |_, count| {
+        let deliver = move |_, count, place| {
             let (end, ended) = oneshot::channel();
             began.send((count, end)).unwrap();
             async move {
                 let _ = ended.await;
+                drop(place);
                 Err(Refusal::Unknown("of no matter".into()))
             }
         };
@@ -214,5 +216,19 @@ mod tests {
         assert!(timeout(PATIENCE * 20, batches.recv()).await.is_err());
         under_way.swap_remove(0).1.send(()).unwrap();
         assert_eq!(batches.recv().await.map(|(count, _)| count), Some(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_gave_its_place_back_holds_up_none() {
+        let (began, mut batches) = mpsc::unbounded_channel();
+        let batcher = Batcher::start(move |_, count, place| {
+            drop(place);
+            began.send(count).unwrap();
+            std::future::pending()
+        });
+        for _ in 0..=IN_FLIGHT {
+            submit(&batcher, 1);
+            assert_eq!(batches.recv().await, Some(1));
+        }
     }
 }

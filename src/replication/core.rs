@@ -14,6 +14,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::applier::Digests;
+use super::batcher::Place;
+use super::detector::Gone;
 use super::log::LogStore;
 use super::network::Network;
 use super::types::{Answers, Batch, Raft, RaftMetrics};
@@ -55,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) network: Arc<Network>,
     pub(crate) applied: watch::Receiver<u64>,
     pub(crate) health: watch::Sender<Health>,
+    /// The leader that was last found gone.
+    pub(crate) gone: watch::Sender<Option<Gone>>,
     pub(crate) digests: Digests,
     /// What was found damaged in this node's data, or failed on its disk; the node stops then.
     pub(crate) damage: watch::Sender<Option<String>>,
@@ -89,8 +93,8 @@ impl Core {
         master.or(self.config.nodes.iter().min_by_key(|node| node.id)).map(|node| node.id)
     }
 
-    /// Proposes a batch here, as the leader, and waits until it is applied.
-    pub(crate) async fn propose_here(self: Arc<Core>, batch: Batch) -> Result<Answers, Refusal> {
+    /// Proposes a batch here, as the leader, and waits until it is applied; it keeps its place until then.
+    pub(crate) async fn propose_here(self: Arc<Core>, batch: Batch, _place: Place) -> Result<Answers, Refusal> {
         let (responder, answer) = ProgressResponder::complete_only();
         if let Err(e) = self.raft.client_write_ff(batch, Some(responder)).await {
             return Err(Refusal::Unknown(format!("this node's Raft has stopped: {e}")));
@@ -112,7 +116,7 @@ impl Core {
     }
 
     /// Sends a batch to the leader, if that is another node.
-    pub(crate) async fn forward(self: Arc<Core>, batch: Batch, count: usize) -> Result<Answers, Refusal> {
+    pub(crate) async fn forward(self: Arc<Core>, batch: Batch, count: usize, place: Place) -> Result<Answers, Refusal> {
         let leader = self.health.borrow().leader;
         let Some(leader) = leader.filter(|leader| *leader != self.id) else {
             return Err(Refusal::NotLeader(leader));
@@ -121,7 +125,7 @@ impl Core {
         let answer = tokio::select! {
             biased;
             answer = link.call(&request, Instant::now() + Duration::from_secs(60)) => answer,
-            () = self.replaced(leader) => return Err(Refusal::Unknown("another node leads meanwhile".into())),
+            () = self.replaced(leader, place) => return Err(Refusal::Unknown("another node leads meanwhile".into())),
         };
         match answer {
             Ok(Response::Forward(answers)) => answers,
@@ -139,11 +143,12 @@ impl Core {
         }
     }
 
-    /// Resolves a while after another node than `leader` is known to lead.
-    async fn replaced(&self, leader: u64) {
+    /// Resolves a while after another node than `leader` is known to lead, whose batches get this place at once.
+    async fn replaced(&self, leader: u64, place: Place) {
         let mut health = self.health.subscribe();
         // The sender lives as long as this.
         let _ = health.wait_for(|health| health.leader.is_some_and(|other| other != leader)).await;
+        drop(place);
         tokio::time::sleep(LATE_ANSWER).await;
     }
 

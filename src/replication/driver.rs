@@ -1,9 +1,10 @@
 //! Owns who leads: forming the cluster, standing for election lowest id first, handing back.
 //!
 //! Raft alone decides who may lead; this task only chooses when to ask. All nodes have the same
-//! election timeout (it is also the leader's lease). Once the lease has run out, the voter with the
-//! lowest id asks first, the next one `STEP` later, and so on; pre-votes keep a node that cannot
-//! win from disturbing one that leads. The library's own timer is the fallback.
+//! election timeout (it is also the leader's lease). Once the lease has run out, or the leader's
+//! process is known to have ended (`detector`), the voter with the lowest id asks first, the next
+//! one `STEP` later, and so on; pre-votes keep a node that cannot win from disturbing one that
+//! leads. The library's own timer is the fallback.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,8 +41,10 @@ pub(crate) async fn run(core: Arc<Core>) {
         Driver { core, spell: Spell::default(), hand_back: HandBack::default(), led: None, silent: BTreeSet::new() };
     driver.form().await;
     // Also while the node retires: those who wait must hear who leads next.
+    let mut gone = driver.core.gone.subscribe();
     while let Some(pause) = driver.step().await {
-        tokio::time::sleep(pause).await;
+        // Until the pause is over, or a leader is found gone.
+        let _ = tokio::time::timeout(pause, gone.changed()).await;
     }
 }
 
@@ -106,8 +109,11 @@ impl Driver {
             self.report(&metrics, Duration::MAX);
             return Some(TICK);
         };
-        let silence = heard.ok()?.map_or(Duration::MAX, |at| at.elapsed());
-        let fresh = self.report(&metrics, silence);
+        let heard = heard.ok()?;
+        let gone = self.core.gone.borrow().and_then(|gone| gone.age(metrics.vote, heard));
+        let silence = heard.map_or(Duration::MAX, |at| at.elapsed());
+        // One that is gone has been silent for as long as it takes.
+        let fresh = self.report(&metrics, gone.map_or(silence, |_| Duration::MAX));
         let near = !fresh || (!leads && silence > self.core.lease().saturating_sub(TICK));
         let pause = if near && silence < self.core.lease() * 3 { QUICK_TICK } else { TICK };
         if self.core.stopping.load(Ordering::Relaxed) {
@@ -120,7 +126,7 @@ impl Driver {
         } else {
             self.silent.clear();
             self.hand_back.follow(metrics.current_leader == self.core.preferred());
-            self.maybe_stand(&metrics, silence).await;
+            self.maybe_stand(&metrics, silence, gone).await;
         }
         Some(pause)
     }
@@ -170,8 +176,9 @@ impl Driver {
         }
     }
 
-    /// Stands for election once the lease of the lost leader and this node's rank have passed.
-    async fn maybe_stand(&mut self, metrics: &RaftMetrics, silence: Duration) {
+    /// Stands for election once the lease of the lost leader, unless it is known to be gone, and this node's rank
+    /// have passed.
+    async fn maybe_stand(&mut self, metrics: &RaftMetrics, silence: Duration, gone: Option<Duration>) {
         let membership = metrics.membership_config.membership();
         // After a restart of all, the node that led before is not lost but one of the candidates.
         let heard_of = metrics.vote.committed && silence < self.core.started.elapsed();
@@ -179,9 +186,13 @@ impl Driver {
         let Some(rank) = membership.voter_ids().filter(|id| Some(*id) != lost).position(|id| id == self.core.id) else {
             return;
         };
-        let wait = self.core.lease() + SLACK + STEP * rank as u32;
-        if silence.min(self.core.started.elapsed()) < wait {
-            if silence < self.core.lease() {
+        let turn = SLACK + STEP * rank as u32;
+        let (passed, wait) = match gone {
+            Some(since) => (since, turn),
+            None => (silence.min(self.core.started.elapsed()), self.core.lease() + turn),
+        };
+        if passed < wait {
+            if gone.is_none() && silence < self.core.lease() {
                 self.spell = Spell::default();
             }
             return;

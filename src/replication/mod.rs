@@ -13,6 +13,7 @@ mod barrier;
 mod batcher;
 mod builder;
 mod core;
+mod detector;
 mod dial;
 mod directory;
 mod driver;

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::applier::received_snapshot;
 use super::batcher::Batcher;
 use super::core::Core;
+use super::detector;
 use super::link::drain_frames;
 use super::network::PIECES;
 use super::types::Vote;
@@ -45,8 +46,11 @@ where
                 tracing::debug!("the connection of node {peer} did not close in time");
             }
         }
-        ended = read_requests(&core, &local, peer, &mut frames, &answers, &slots) => if let Err(e) = ended {
-            tracing::debug!("the connection of node {peer} ended: {e}");
+        ended = read_requests(&core, &local, peer, &mut frames, &answers, &slots) => {
+            if let Err(e) = ended {
+                tracing::debug!("the connection of node {peer} ended: {e}");
+            }
+            tokio::spawn(detector::look(core.clone(), peer));
         }
     }
     writing.abort();

@@ -93,6 +93,7 @@ impl Group {
             network,
             applied,
             health: watch::Sender::new(Health::default()),
+            gone: watch::Sender::new(None),
             digests,
             damage: watch::Sender::new(None),
             met: std::sync::Mutex::default(),
@@ -106,8 +107,8 @@ impl Group {
         tokio::spawn(super::driver::run(core.clone()));
         tokio::spawn(super::upkeep::run(core.clone()));
         let (here, there, round) = (core.clone(), core.clone(), core.clone());
-        let local = Batcher::start(move |batch, _| here.clone().propose_here(batch));
-        let remote = Batcher::start(move |batch, count| there.clone().forward(batch, count));
+        let local = Batcher::start(move |batch, _, place| here.clone().propose_here(batch, place));
+        let remote = Batcher::start(move |batch, count, place| there.clone().forward(batch, count, place));
         let barrier = Barrier::start(move || round.clone().read_index());
         let group = Group { core, dialer, local, remote, barrier };
         tokio::spawn(super::builder::run(group.clone()));

@@ -389,11 +389,12 @@ impl Nemesis {
         self.mend(sim);
         (self.arbiter, self.doomed) = (None, None);
         self.put_back(sim, now);
+        let full = self.full_until.map(|(id, _)| id);
         for id in self.shared.ids() {
             self.empty(id);
             self.hurry(id);
-            // A disk that was to fail does so now, by a loss of power.
-            if self.shared.with(id, |node| node.may_stop || node.stopped) {
+            // A disk that was to fail does so now, by a loss of power; what just found no room may yet stop its node.
+            if full == Some(id) || self.shared.with(id, |node| node.may_stop || node.stopped) {
                 self.lose_power(sim, now, id);
             }
             self.shared.with(id, |node| {
