@@ -22,7 +22,7 @@ use crate::model::{Code, Failure};
 const BATCH_BYTES: usize = 1 << 20;
 /// The most items that are gathered into one batch.
 const BATCH_ITEMS: usize = 1024;
-/// The most batches that are under way.
+/// The most batches that are under way, beside those that a lost leader owes an answer to.
 const IN_FLIGHT: usize = 8;
 /// How long a batch waits for the one before it.
 const PATIENCE: Duration = Duration::from_millis(5);

@@ -41,7 +41,8 @@ const LATE_ANSWER: Duration = Duration::from_millis(400);
 pub(crate) struct Health {
     /// The leader that was last known.
     pub(crate) leader: Option<u64>,
-    /// Whether it has a quorum behind it (asked of the leader itself), or was heard of lately (a follower).
+    /// Whether it has a quorum behind it (asked of the leader itself), or was heard of lately and is not known to be gone
+    /// (a follower).
     pub(crate) fresh: bool,
 }
 

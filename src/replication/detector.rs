@@ -3,8 +3,9 @@
 //! Whoever is killed, or crashes, leaves a machine behind whose system closes its connections at once and refuses
 //! new ones. Then nobody has to wait for the leader's lease, which is there for a leader that merely cannot be
 //! heard. A follower that finds this out no longer holds the lease against whoever stands for election; Raft
-//! decides about that as ever, so that a mistake here costs an election at most. A leader that was only cut off
-//! from this follower keeps its quorum, as the other followers' leases hold.
+//! decides about that as ever. A leader that lives, and whose machine only refuses this follower, keeps its quorum,
+//! as the others' leases hold. A mistake costs an election at most, now or later in that term: the library gives a
+//! follower its lease back with the next vote only.
 
 use std::io;
 use std::sync::Arc;
@@ -15,11 +16,14 @@ use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::core::Core;
-use super::types::{RaftInstant, Vote};
+use super::types::{RaftInstant, RaftState, Vote};
 use crate::world::Network;
 
-/// How soon a process that is ending is looked at again.
+/// How long a look may take at most, however long the lease is.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How soon a process that is ending is looked at again: twice as late each time, up to the second.
 const ENDING: Duration = Duration::from_millis(2);
+const LATER: Duration = Duration::from_millis(50);
 
 /// A leader whose process has ended.
 #[derive(Clone, Copy, Debug)]
@@ -44,37 +48,46 @@ pub(crate) async fn look(core: Arc<Core>, peer: u64) {
         return;
     }
     let (address, vote) = (core.network.service(peer).address(), metrics.vote);
-    let patience = core.lease() / 4;
+    let patience = (core.lease() / 4).min(PATIENCE);
     if !timeout(patience, is_refused(&*core.world.network, &address)).await.unwrap_or(false) {
         return;
     }
     // Made for a leader that hands over, this is the library's way to end its lease. That it names the leader
     // itself, which cannot stand for election, leaves that to the driver.
-    let request = TransferLeaderRequest::new(vote, peer, metrics.last_applied);
-    if core.raft.handle_transfer_leader(request).await.is_err() {
+    if core.raft.handle_transfer_leader(TransferLeaderRequest::new(vote, peer, None)).await.is_err() {
         return;
     }
-    // Behind whatever of the leader's was on its way to Raft.
-    if let Ok(heard) = core.raft.with_raft_state(|state| state.vote_last_modified()).await {
-        tracing::info!("the process of node {peer} has ended");
-        core.gone.send_replace(Some(Gone { vote, heard, since: Instant::now() }));
+    // Asked behind what had come on this connection; of another one's rest, the look at that one will tell.
+    let heard = move |state: &RaftState| (*state.vote_ref() == vote).then(|| state.vote_last_modified());
+    let Ok(Some(heard)) = core.raft.with_raft_state(heard).await else { return };
+    let news = core.gone.send_if_modified(|gone| {
+        let known = gone.is_some_and(|gone| gone.age(vote, heard).is_some());
+        if !known {
+            *gone = Some(Gone { vote, heard, since: Instant::now() });
+        }
+        !known
+    });
+    if news {
+        tracing::info!("node {peer} no longer listens");
     }
 }
 
 /// Whether nobody listens at an address, though its machine answers; waits while somebody does.
 async fn is_refused(network: &dyn Network, address: &str) -> bool {
     let host = address.strip_prefix("http://").unwrap_or(address);
+    let mut pause = ENDING;
     loop {
         let mut stream = match network.connect(host).await {
             Ok(stream) => stream,
             Err(e) => return e.kind() == io::ErrorKind::ConnectionRefused,
         };
         // A node waits here for a request. The system may still take connections for a process that is ending, and
-        // breaks them then.
+        // breaks them then; a node that has too many closes them too.
         if stream.read_u8().await.is_ok() {
             return false;
         }
-        sleep(ENDING).await;
+        sleep(pause).await;
+        pause = (pause * 2).min(LATER);
     }
 }
 

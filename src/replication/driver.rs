@@ -22,12 +22,14 @@ use super::wire::{Request, Response};
 const TICK: Duration = Duration::from_millis(20);
 /// How often it looks while an election is near or under way: writes wait for what it finds.
 const QUICK_TICK: Duration = Duration::from_millis(2);
-/// How much later than this node's the other followers' leases may end.
+/// How much later than this node's the other followers' leases may end, or they find out that the leader is gone.
 const SLACK: Duration = Duration::from_millis(5);
 /// How much later the voter of the next rank stands for election.
 const STEP: Duration = Duration::from_millis(80);
 /// How long a node waits between two attempts of its own: twice as long each time, up to the second.
 const RETRY: [Duration; 2] = [Duration::from_millis(40), Duration::from_millis(160)];
+/// How much longer those of the next rank wait, so that two do not ask at the same time.
+const APART: Duration = Duration::from_millis(7);
 /// How long the preferred leader must have been well before it gets leadership back.
 const SETTLED: Duration = Duration::from_secs(2);
 /// After how long a time of leading the preferred leader's earlier failures are forgotten.
@@ -112,7 +114,7 @@ impl Driver {
         let heard = heard.ok()?;
         let gone = self.core.gone.borrow().and_then(|gone| gone.age(metrics.vote, heard));
         let silence = heard.map_or(Duration::MAX, |at| at.elapsed());
-        // One that is gone has been silent for as long as it takes.
+        // One that is gone counts as silent for ever.
         let fresh = self.report(&metrics, gone.map_or(silence, |_| Duration::MAX));
         let near = !fresh || (!leads && silence > self.core.lease().saturating_sub(TICK));
         let pause = if near && silence < self.core.lease() * 3 { QUICK_TICK } else { TICK };
@@ -181,7 +183,7 @@ impl Driver {
     async fn maybe_stand(&mut self, metrics: &RaftMetrics, silence: Duration, gone: Option<Duration>) {
         let membership = metrics.membership_config.membership();
         // After a restart of all, the node that led before is not lost but one of the candidates.
-        let heard_of = metrics.vote.committed && silence < self.core.started.elapsed();
+        let heard_of = metrics.vote.committed && (gone.is_some() || silence < self.core.started.elapsed());
         let lost = heard_of.then_some(metrics.vote.leader_id.voted_for);
         let Some(rank) = membership.voter_ids().filter(|id| Some(*id) != lost).position(|id| id == self.core.id) else {
             return;
@@ -197,7 +199,9 @@ impl Driver {
             }
             return;
         }
-        let retry = (RETRY[0] * 2_u32.pow(self.spell.attempts.saturating_sub(1).min(8))).min(RETRY[1]);
+        // Where others have not found out yet that the leader is gone, they will.
+        let attempts = if gone.is_some_and(|since| since < self.core.lease()) { 1 } else { self.spell.attempts };
+        let retry = (RETRY[0] * 2_u32.pow(attempts.saturating_sub(1).min(8))).min(RETRY[1]) + APART * rank as u32;
         if self.spell.last_attempt.is_some_and(|at| at.elapsed() < retry) {
             return;
         }

@@ -27,6 +27,7 @@ pub(crate) type Vote = openraft::type_config::alias::VoteOf<TypeConfig>;
 pub(crate) type Membership = openraft::type_config::alias::StoredMembershipOf<TypeConfig>;
 pub(crate) type SnapshotMeta = openraft::type_config::alias::SnapshotMetaOf<TypeConfig>;
 pub(crate) type RaftInstant = openraft::type_config::alias::InstantOf<TypeConfig>;
+pub(crate) type RaftState = openraft::RaftState<TypeConfig>;
 pub(crate) type RaftMetrics = openraft::RaftMetrics<TypeConfig>;
 
 /// One thing that goes through the log.

@@ -13,6 +13,7 @@ use ddb::model::Configured;
 use ddb::replication::Group;
 use ddb::server::{Limits, run};
 use ddb::world::{Clock, Dialled, Listener, Network, Stream, World};
+use tokio::time::Instant;
 
 /// Where nodes listen.
 pub(crate) const PORT: u16 = 8080;
@@ -116,7 +117,15 @@ struct SimNetwork;
 
 impl Network for SimNetwork {
     fn connect<'a>(&'a self, address: &'a str) -> Dialled<'a> {
-        Box::pin(async move { Ok(Box::new(turmoil::net::TcpStream::connect(address).await?) as Box<dyn Stream>) })
+        Box::pin(async move {
+            let began = Instant::now();
+            match turmoil::net::TcpStream::connect(address).await {
+                Ok(stream) => Ok(Box::new(stream) as Box<dyn Stream>),
+                // A refusal travels; this is what turmoil makes of a link that is cut, where nobody answers.
+                Err(_) if began.elapsed().is_zero() => std::future::pending().await,
+                Err(error) => Err(error),
+            }
+        })
     }
 }
 
