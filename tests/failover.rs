@@ -49,9 +49,7 @@ fn tell(what: &str, mut times: Vec<Duration>) {
 #[ignore = "takes minutes: make failover"]
 async fn writes_go_on_soon_after_the_leader_is_gone() {
     let times = std::env::var("DDB_KILLS").map_or(50, |text| text.parse().expect("DDB_KILLS is a number"));
-    let mut cluster = Cluster::prepare(3, json!({}));
-    cluster.log_level = "info";
-    cluster.ids().into_iter().for_each(|id| cluster.spawn(id));
+    let mut cluster = Cluster::as_shipped(3).await;
     cluster.led_by(1).await;
     cluster.post(1, "/v1/tables", json!({"name": "t", "columns": ["id", "x"]})).await.expect(201);
     let (mut killed, mut ended, mut silent) = (Vec::new(), Vec::new(), Vec::new());

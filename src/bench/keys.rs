@@ -16,6 +16,8 @@ pub(super) struct Keys {
     /// How many keys the worker owns.
     own: u64,
     next: u64,
+    /// What tells the fresh keys of runs with other seeds apart.
+    region: u64,
 }
 
 impl Keys {
@@ -23,7 +25,7 @@ impl Keys {
         let (worker, workers) = (worker as u64, plan.connections as u64);
         let own = (plan.keys.saturating_sub(worker)).div_ceil(workers).max(1);
         let rng = SmallRng::seed_from_u64(plan.seed.wrapping_mul(1_000_003).wrapping_add(worker));
-        Keys { spread: plan.spread, rng, worker, workers, own, next: 0 }
+        Keys { spread: plan.spread, rng, worker, workers, own, next: 0, region: (plan.seed % 1024) << 32 }
     }
 
     /// One of the worker's own keys.
@@ -39,10 +41,10 @@ impl Keys {
         rank * self.workers + self.worker
     }
 
-    /// So many keys side by side that the worker has not had before, beyond the plan's: a piece of a sorted file. The
-    /// number is the same each time.
+    /// So many keys side by side that the worker has not had before, nor in a run with another seed: a piece of a sorted
+    /// file. The number is the same each time.
     pub(super) fn fresh(&mut self, count: u64) -> Range<u64> {
-        let first = (self.next * self.workers + self.worker) * count;
+        let first = self.region + (self.next * self.workers + self.worker) * count;
         self.next += 1;
         first..first + count
     }
@@ -112,5 +114,20 @@ mod tests {
                 _ => assert!((50..150).contains(&of_the_first_hundred), "{of_the_first_hundred}"),
             }
         }
+    }
+
+    #[test]
+    fn fresh_keys_are_of_one_worker_of_one_seed() {
+        let mut all = HashSet::new();
+        for seed in 1..=3 {
+            let plan = Plan { seed, ..plan(Spread::Uniform, 10, 4) };
+            for worker in 0..4 {
+                let mut choice = Keys::new(&plan, worker);
+                for key in (0..3).flat_map(|_| choice.fresh(5)) {
+                    assert!(all.insert(key), "{key} came twice");
+                }
+            }
+        }
+        assert_eq!(all.len(), 3 * 4 * 3 * 5);
     }
 }

@@ -36,8 +36,8 @@ pub struct Cluster {
     pub http: reqwest::Client,
     /// What stands before `ddb serve` on a node's command line: a namespace to enter, variables to set.
     pub before: Vec<String>,
-    /// What the nodes log.
-    pub log_level: &'static str,
+    /// Whether the nodes log all they can, and some have several threads whatever the machine has.
+    pub strained: bool,
 }
 
 impl Cluster {
@@ -48,12 +48,20 @@ impl Cluster {
 
     /// The same with more keys in `config.json`.
     pub async fn start_with(size: u64, more: Value) -> Cluster {
-        let mut cluster = Cluster::prepare(size, more);
-        for id in 1..=size {
-            cluster.spawn(id);
-        }
-        cluster.leader().await;
-        cluster
+        Cluster::prepare(size, more).started().await
+    }
+
+    /// The same with nodes as users run them, for what is measured.
+    pub async fn as_shipped(size: u64) -> Cluster {
+        let mut cluster = Cluster::prepare(size, json!({}));
+        cluster.strained = false;
+        cluster.started().await
+    }
+
+    async fn started(mut self) -> Cluster {
+        self.ids().into_iter().for_each(|id| self.spawn(id));
+        self.leader().await;
+        self
     }
 
     /// Writes the configuration and starts nothing.
@@ -88,7 +96,7 @@ impl Cluster {
         }
         std::fs::write(dir.path().join("config.json"), config.to_string()).expect("a configuration");
         let http = reqwest::Client::builder().pool_max_idle_per_host(64).build().expect("a client");
-        Cluster { dir, nodes, http, before: Vec::new(), log_level: "debug" }
+        Cluster { dir, nodes, http, before: Vec::new(), strained: true }
     }
 
     pub fn path(&self) -> &Path {
@@ -136,10 +144,12 @@ impl Cluster {
         let mut words = before.chain([ddb().to_string_lossy().into_owned()]);
         let mut command = Command::new(words.next().expect("a program"));
         command.args(words).args(["serve", "--id", &id.to_string(), "--config"]).arg(self.config());
-        command.env("DDB_LOG", self.log_level).stdin(Stdio::null()).stderr(log);
-        if id.is_multiple_of(2) {
-            // Some of the nodes have several threads whatever the machine has.
-            command.env("DDB_THREADS", "4");
+        command.env_remove("DDB_LOG").env_remove("DDB_THREADS").stdin(Stdio::null()).stderr(log);
+        if self.strained {
+            command.env("DDB_LOG", "debug");
+            if id.is_multiple_of(2) {
+                command.env("DDB_THREADS", "4");
+            }
         }
         command
     }

@@ -107,7 +107,7 @@ async fn flights_beside_etcd_and_sqlite() {
     let (program, from) = (named("ETCD"), PathBuf::from(named("DDB_FLIGHTS")));
     let input = flights(&from);
     let rows = input.lines().count() as u64 - 1;
-    let cluster = Cluster::start(3).await;
+    let cluster = Cluster::as_shipped(3).await;
     let file = cluster.path().join("flights.csv");
     std::fs::write(&file, &input).expect("a file");
     let create: Vec<&str> = ["table", "create", "flights"].into_iter().chain(COLUMNS.split_whitespace()).collect();

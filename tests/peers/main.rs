@@ -66,7 +66,7 @@ async fn beside_etcd() {
     let cells: Vec<&Cell> = CELLS.iter().filter(|cell| cell.name.contains(&only)).collect();
     assert!(!cells.is_empty(), "nothing that is measured has \"{only}\" in its name");
     let etcd = Etcd::start(&program).await;
-    let cluster = Cluster::start(3).await;
+    let cluster = Cluster::as_shipped(3).await;
     let columns = Nodes::COLUMNS;
     cluster.post(1, "/create_table", json!({"table_name": "bench", "columns": columns})).await.expect(201);
     let mut figures = Figures::default();
