@@ -47,9 +47,9 @@ pub(crate) async fn look(core: Arc<Core>, peer: u64) {
     if metrics.current_leader != Some(peer) {
         return;
     }
-    let (address, vote) = (core.network.service(peer).address(), metrics.vote);
+    let (host, vote) = (core.network.service(peer).host(), metrics.vote);
     let patience = (core.lease() / 4).min(PATIENCE);
-    if !timeout(patience, is_refused(&*core.world.network, &address)).await.unwrap_or(false) {
+    if !timeout(patience, is_refused(&*core.world.network, &host)).await.unwrap_or(false) {
         return;
     }
     // Made for a leader that hands over, this is the library's way to end its lease. That it names the leader
@@ -72,9 +72,8 @@ pub(crate) async fn look(core: Arc<Core>, peer: u64) {
     }
 }
 
-/// Whether nobody listens at an address, though its machine answers; waits while somebody does.
-async fn is_refused(network: &dyn Network, address: &str) -> bool {
-    let host = address.strip_prefix("http://").unwrap_or(address);
+/// Whether nobody listens at `host:port`, though the machine answers; waits while somebody does.
+async fn is_refused(network: &dyn Network, host: &str) -> bool {
     let mut pause = ENDING;
     loop {
         let mut stream = match network.connect(host).await {
@@ -101,21 +100,21 @@ mod tests {
 
     async fn listener() -> (TcpListener, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        (listener, address)
+        let host = listener.local_addr().unwrap().to_string();
+        (listener, host)
     }
 
     #[tokio::test]
     async fn an_address_where_nobody_listens_refuses() {
-        let (listener, address) = listener().await;
+        let (listener, host) = listener().await;
         drop(listener);
-        assert!(is_refused(&Tcp, &address).await);
+        assert!(is_refused(&Tcp, &host).await);
     }
 
     #[tokio::test]
     async fn a_process_that_ends_meanwhile_refuses_once_it_has() {
-        let (listener, address) = listener().await;
-        let look = tokio::spawn(async move { is_refused(&Tcp, &address).await });
+        let (listener, host) = listener().await;
+        let look = tokio::spawn(async move { is_refused(&Tcp, &host).await });
         for _ in 0..2 {
             drop(listener.accept().await.unwrap());
         }
@@ -125,8 +124,8 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_takes_a_connection_and_keeps_it_does_not() {
-        let (listener, address) = listener().await;
-        let mut look = Box::pin(is_refused(&Tcp, &address));
+        let (listener, host) = listener().await;
+        let mut look = Box::pin(is_refused(&Tcp, &host));
         let held = tokio::select! {
             accepted = listener.accept() => accepted.unwrap(),
             refused = &mut look => panic!("refused: {refused}"),

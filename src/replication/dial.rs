@@ -59,11 +59,16 @@ impl Dialer {
         self.addresses.get(&peer).cloned().unwrap_or_else(|| format!("node {peer}"))
     }
 
+    /// The host and port of a node.
+    pub(crate) fn host(&self, peer: u64) -> String {
+        let address = self.address(peer);
+        address.strip_prefix("http://").unwrap_or(&address).into()
+    }
+
     /// Connects to `peer` and upgrades the connection; the error is a sentence.
     pub(crate) async fn dial(&self, peer: u64) -> Result<PeerIo, String> {
-        let address = self.address(peer);
+        let (address, host) = (self.address(peer), self.host(peer));
         let said = |what: &str| format!("node {peer} ({address}) {what}");
-        let host = address.strip_prefix("http://").unwrap_or(&address).to_string();
         let refused = |error: std::io::Error| {
             let why = error.to_string();
             said(&format!("cannot be reached: {}", why.split(" (os error").next().unwrap_or(&why)))

@@ -138,6 +138,11 @@ impl Link {
         self.dialer.address(self.peer)
     }
 
+    /// The host and port in it.
+    pub(crate) fn host(&self) -> String {
+        self.dialer.host(self.peer)
+    }
+
     /// Sends a request and waits for its answer.
     pub(crate) async fn call(&self, request: &Request, deadline: Instant) -> Result<Response, CallError> {
         let connection = match timeout_at(deadline, self.connection(deadline)).await {

@@ -61,7 +61,7 @@ async fn prepare(sandbox: &Sandbox, size: u64) -> Cluster {
         Some(addresses) => Cluster::at(addresses, more),
         None => Cluster::prepare(size, more),
     };
-    cluster.strained = false;
+    cluster.log_level = "info";
     sandbox.furnish(&mut cluster);
     cluster.ids().into_iter().for_each(|id| cluster.spawn(id));
     cluster.led_by(1).await;

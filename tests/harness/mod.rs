@@ -36,8 +36,10 @@ pub struct Cluster {
     pub http: reqwest::Client,
     /// What stands before `ddb serve` on a node's command line: a namespace to enter, variables to set.
     pub before: Vec<String>,
-    /// Whether the nodes log all they can, and some have several threads whatever the machine has.
-    pub strained: bool,
+    /// What the nodes log.
+    pub log_level: &'static str,
+    /// Whether some of the nodes have several threads whatever the machine has.
+    uneven: bool,
 }
 
 impl Cluster {
@@ -54,7 +56,7 @@ impl Cluster {
     /// The same with nodes as users run them, for what is measured.
     pub async fn as_shipped(size: u64) -> Cluster {
         let mut cluster = Cluster::prepare(size, json!({}));
-        cluster.strained = false;
+        (cluster.log_level, cluster.uneven) = ("info", false);
         cluster.started().await
     }
 
@@ -96,7 +98,7 @@ impl Cluster {
         }
         std::fs::write(dir.path().join("config.json"), config.to_string()).expect("a configuration");
         let http = reqwest::Client::builder().pool_max_idle_per_host(64).build().expect("a client");
-        Cluster { dir, nodes, http, before: Vec::new(), strained: true }
+        Cluster { dir, nodes, http, before: Vec::new(), log_level: "debug", uneven: true }
     }
 
     pub fn path(&self) -> &Path {
@@ -144,12 +146,9 @@ impl Cluster {
         let mut words = before.chain([ddb().to_string_lossy().into_owned()]);
         let mut command = Command::new(words.next().expect("a program"));
         command.args(words).args(["serve", "--id", &id.to_string(), "--config"]).arg(self.config());
-        command.env_remove("DDB_LOG").env_remove("DDB_THREADS").stdin(Stdio::null()).stderr(log);
-        if self.strained {
-            command.env("DDB_LOG", "debug");
-            if id.is_multiple_of(2) {
-                command.env("DDB_THREADS", "4");
-            }
+        command.env("DDB_LOG", self.log_level).env_remove("DDB_THREADS").stdin(Stdio::null()).stderr(log);
+        if self.uneven && id.is_multiple_of(2) {
+            command.env("DDB_THREADS", "4");
         }
         command
     }
