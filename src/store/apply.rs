@@ -143,12 +143,16 @@ impl Step<'_, '_> {
         let file = self.batch.file();
         // A row that is replaced whole, and is in no index, need not be read.
         let unread = mode != PutMode::Update && table.indexes.is_empty();
-        let before = self.batch.look(&place, |record| {
-            let values = if unread { Vec::new() } else { decode::<RowRecord>(file, record)?.values(&table) };
-            Ok((row_revision(file, record)?, values))
-        })?;
-        refusals::check_when(when, name, row_id, before.as_ref().map(|(revision, _)| *revision))?;
-        let before = before.map(|(_, values)| values);
+        let before = if unread && when == When::Always {
+            self.batch.has(&place)?.then(Vec::new)
+        } else {
+            let before = self.batch.look(&place, |record| {
+                let values = if unread { Vec::new() } else { decode::<RowRecord>(file, record)?.values(&table) };
+                Ok((row_revision(file, record)?, values))
+            })?;
+            refusals::check_when(when, name, row_id, before.as_ref().map(|(revision, _)| *revision))?;
+            before.map(|(_, values)| values)
+        };
         let mut values = match (mode, &before) {
             (PutMode::Insert, Some(_)) => return Err(refusals::row_exists(name, row_id).into()),
             (PutMode::Update, None) => return Err(refusals::row_not_found(name, row_id, "written").into()),
@@ -183,9 +187,12 @@ impl Step<'_, '_> {
         for row in rows {
             let at_line = |failure: Failure| failure.at_line(row.line);
             let key = RowKey::new(&table, &row.row_id).map_err(at_line)?;
-            let before = self.batch.look_new(&keys::row(table.id, &key), |record| {
-                Ok(if unread { Vec::new() } else { decode::<RowRecord>(file, record)?.values(&table) })
-            })?;
+            let place = keys::row(table.id, &key);
+            let before = if unread {
+                self.batch.has_new(&place)?.then(Vec::new)
+            } else {
+                self.batch.look_new(&place, |record| Ok(decode::<RowRecord>(file, record)?.values(&table)))?
+            };
             match (&before, way) {
                 (None, _) => counts.inserted += 1,
                 (Some(_), OnConflict::Replace) => counts.replaced += 1,

@@ -1,17 +1,18 @@
 //! Owns bytes that stay where they were put until all of them go at once: one allocation for many keys and values.
 
+use std::num::NonZeroU32;
+
 /// How many bytes the first chunk has.
 const CHUNK_BYTES: usize = 4 << 10;
 /// How many times the next one has twice as many.
 const DOUBLINGS: usize = 6;
+/// How many low bits of a place say where in its chunk it is. Nothing begins beyond what they can say.
+const BITS: u32 = 18;
+const _: () = assert!(CHUNK_BYTES << DOUBLINGS == 1 << BITS);
 
-/// Where some bytes are.
+/// Where some bytes are: behind the number of them.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
-    chunk: u32,
-    at: u32,
-    length: u32,
-}
+pub(super) struct Place(NonZeroU32);
 
 /// Bytes that can be added and looked at.
 #[derive(Default)]
@@ -21,24 +22,54 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    /// Keeps a copy of `bytes`; of more than 4 GiB in one piece nobody makes a key or a value.
+    /// Keeps a copy of `bytes`, of which nobody makes 4 GiB.
     pub(super) fn put(&mut self, bytes: &[u8]) -> Place {
-        let fits = self.chunks.last().is_some_and(|last| last.capacity() - last.len() >= bytes.len());
-        if !fits {
+        let (number, digits) = digits(bytes.len());
+        let length = digits + bytes.len();
+        let fits = |last: &Vec<u8>| last.capacity() - last.len() >= length && last.len() < 1 << BITS;
+        if !self.chunks.last().is_some_and(fits) {
             let size = CHUNK_BYTES << self.chunks.len().min(DOUBLINGS);
-            self.chunks.push(Vec::with_capacity(size.max(bytes.len())));
+            self.chunks.push(Vec::with_capacity(size.max(length)));
         }
-        let last = self.chunks.len() - 1;
-        let chunk = &mut self.chunks[last];
-        let place = Place { chunk: last as u32, at: chunk.len() as u32, length: bytes.len() as u32 };
+        let place = u32::try_from(self.chunks.len()).ok().and_then(|chunk| chunk.checked_mul(1 << BITS));
+        let chunk = self.chunks.len() - 1;
+        let chunk = &mut self.chunks[chunk];
+        // The first chunk counts as 1.
+        let place = place.and_then(|place| NonZeroU32::new(place + chunk.len() as u32));
+        chunk.extend_from_slice(&number[..digits]);
         chunk.extend_from_slice(bytes);
-        place
+        Place(place.expect("an arena of 4 GiB"))
     }
 
     /// What was put there.
-    pub(super) fn get(&self, place: Place) -> &[u8] {
-        let Place { chunk, at, length } = place;
-        &self.chunks[chunk as usize][at as usize..][..length as usize]
+    pub(super) fn get(&self, Place(place): Place) -> &[u8] {
+        let (chunk, at) = (place.get() >> BITS, place.get() & ((1 << BITS) - 1));
+        let mut rest = &self.chunks[chunk as usize - 1][at as usize..];
+        let (mut length, mut shift) = (0, 0);
+        while let Some((digit, after)) = rest.split_first() {
+            rest = after;
+            length |= usize::from(digit & 0x7f) << shift;
+            shift += 7;
+            if *digit < 0x80 {
+                break;
+            }
+        }
+        &rest[..length]
+    }
+}
+
+/// A number, its lowest seven bits first, each byte but the last with a bit for more; and how many bytes that are.
+fn digits(mut number: usize) -> ([u8; 5], usize) {
+    let mut digits = [0; 5];
+    let mut length = 0;
+    loop {
+        digits[length] = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            return (digits, length + 1);
+        }
+        digits[length] |= 0x80;
+        length += 1;
     }
 }
 

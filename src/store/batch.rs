@@ -4,6 +4,7 @@ use hashbrown::HashTable;
 
 use super::StoreError;
 use super::gap::Gap;
+use super::known::Known;
 use super::overlay::Hashed;
 use super::snapshot::Snapshot;
 
@@ -18,6 +19,8 @@ pub(super) struct Batch<'a> {
     /// Their places, by key.
     by_key: HashTable<u32>,
     undo: Option<Undo>,
+    /// Keys that were there before it, but for those it deletes.
+    known: &'a mut Known,
     /// Where the file has no keys.
     gap: Gap,
 }
@@ -34,9 +37,9 @@ struct Undo {
 
 impl<'a> Batch<'a> {
     /// An empty one, with room for so many changes.
-    pub(super) fn new(snapshot: &'a Snapshot, changes: usize) -> Batch<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot, known: &'a mut Known, changes: usize) -> Batch<'a> {
         let (staged, by_key) = (Vec::with_capacity(changes), HashTable::with_capacity(changes));
-        Batch { snapshot, staged, by_key, undo: None, gap: Gap::default() }
+        Batch { snapshot, staged, by_key, undo: None, known, gap: Gap::default() }
     }
 
     fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
@@ -56,16 +59,55 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Whether `key` is there.
+    pub(super) fn has(&mut self, key: &[u8]) -> Result<bool, StoreError> {
+        self.has_hashed(key, |batch, hash| batch.snapshot.look_hashed(hash, key, |_| Ok(())))
+    }
+
     /// The same for a key that is one of many, and most likely a new one beside the last.
+    pub(super) fn has_new(&mut self, key: &[u8]) -> Result<bool, StoreError> {
+        self.has_hashed(key, |batch, hash| batch.look_below(hash, key, |_| Ok(())))
+    }
+
+    fn has_hashed(
+        &mut self,
+        key: &[u8],
+        below: impl FnOnce(&mut Self, u64) -> Result<Option<()>, StoreError>,
+    ) -> Result<bool, StoreError> {
+        let hash = self.snapshot.hash(key);
+        if let Some(place) = self.find(hash, key) {
+            return Ok(self.staged[place as usize].value.is_some());
+        }
+        if self.known.has(hash, key) {
+            return Ok(true);
+        }
+        let there = below(self, hash)?.is_some();
+        if there {
+            self.known.add(hash, key);
+        }
+        Ok(there)
+    }
+
+    /// Calls `look` with the value of a key that is one of many, and most likely a new one beside the last.
     pub(super) fn look_new<T>(
         &mut self,
         key: &[u8],
         look: impl Fn(&[u8]) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
         let hash = self.snapshot.hash(key);
-        if let Some(place) = self.find(hash, key) {
-            return self.staged[place as usize].value.as_deref().map(look).transpose();
+        match self.find(hash, key) {
+            Some(place) => self.staged[place as usize].value.as_deref().map(look).transpose(),
+            None => self.look_below(hash, key, look),
         }
+    }
+
+    /// The same for a key that is not staged.
+    fn look_below<T>(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        look: impl Fn(&[u8]) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
         if let Some(found) = self.snapshot.look_pending(hash, key, &look) {
             return found;
         }
@@ -125,6 +167,9 @@ impl<'a> Batch<'a> {
         let hash = self.snapshot.hash(&key);
         if let Some(undo) = &mut self.undo {
             undo.bytes += value.as_ref().map_or(0, Vec::len);
+        }
+        if value.is_none() {
+            self.known.remove(hash, &key);
         }
         let Some(place) = self.find(hash, &key) else {
             let place = self.staged.len() as u32;

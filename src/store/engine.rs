@@ -162,6 +162,9 @@ impl Engine {
         match written.and_then(|remains| Ok((remains, own.disk.base()?))) {
             Ok((remains, base)) => {
                 own.remains = remains;
+                if let Some(sealed) = &sealed {
+                    sealed.forget_order();
+                }
                 let written = match (self.snapshot().written, &sealed) {
                     (Some(written), Some(sealed)) => {
                         written.absorb(sealed);

@@ -21,6 +21,7 @@ use super::disk::Disk;
 use super::dropped;
 use super::engine::{Engine, lock};
 use super::keys;
+use super::known::Known;
 use super::receive::{Received, Receiver, Temporary};
 use super::records::Marks;
 use super::view::View;
@@ -40,7 +41,7 @@ struct Inner {
     engine: Engine,
     /// The writer's knowledge; `None` until the first batch, and after an error. Its lock makes
     /// writers wait for each other. It is taken before the engine's.
-    catalog: Mutex<Option<Catalog>>,
+    writer: Mutex<Option<(Catalog, Known)>>,
     receivers: AtomicU64,
 }
 
@@ -85,7 +86,7 @@ impl Store {
 
     fn start(disk: Disk, path: Option<PathBuf>) -> Result<Store, StoreError> {
         let engine = Engine::new(disk, path, dropped::sweep)?;
-        let inner = Inner { engine, catalog: Mutex::new(None), receivers: AtomicU64::new(0) };
+        let inner = Inner { engine, writer: Mutex::new(None), receivers: AtomicU64::new(0) };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -96,20 +97,20 @@ impl Store {
     /// This node cannot read its own data. Nothing of the batch was applied; the node must stop,
     /// as others did apply it.
     pub fn apply(&self, proposals: &[Proposal], marks: Marks) -> Result<Vec<Answer>, StoreError> {
-        let mut known = lock(&self.inner.catalog);
+        let mut writer = lock(&self.inner.writer);
         let snapshot = self.inner.engine.snapshot();
-        let mut catalog = match known.take() {
-            Some(catalog) => catalog,
-            None => Catalog::load(&snapshot)?,
+        let (mut catalog, mut known) = match writer.take() {
+            Some(knowledge) => knowledge,
+            None => (Catalog::load(&snapshot)?, Known::default()),
         };
         let rows = |proposal: &Proposal| if let Write::PutRows { rows, .. } = &proposal.write { rows.len() } else { 1 };
-        let mut batch = Batch::new(&snapshot, proposals.iter().map(rows).sum());
+        let mut batch = Batch::new(&snapshot, &mut known, proposals.iter().map(rows).sum());
         let answers: Result<Vec<Answer>, StoreError> =
             proposals.iter().map(|proposal| apply(&mut catalog, &mut batch, proposal)).collect();
         let answers = answers?;
         let (tip, schemas) = catalog.finish(&mut batch, marks)?;
         self.inner.engine.commit(batch.into_changes(), tip, schemas);
-        *known = Some(catalog);
+        *writer = Some((catalog, known));
         Ok(answers)
     }
 
@@ -170,12 +171,12 @@ impl Store {
     /// A failing disk. What is on disk is the old store or the new one, whole; in memory it is the
     /// old one, which can be read but takes no checkpoint any more: the node must stop.
     pub fn install(&self, received: Received) -> Result<(), StoreError> {
-        let mut known = lock(&self.inner.catalog);
+        let mut writer = lock(&self.inner.writer);
         self.inner.engine.install(|disk| match self.inner.engine.path() {
             Some(path) => rename_over(disk, received, path),
             None => copy_over(disk, &received.disk),
         })?;
-        *known = None;
+        *writer = None;
         Ok(())
     }
 

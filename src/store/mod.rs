@@ -10,7 +10,7 @@
 //! A crash loses what was applied since the last checkpoint, whole batches at a time, and the
 //! caller's marks say from where to replay.
 //!
-//! **Tables** (`keys`, `records`, `catalog`, `batch`, `apply`, `change`, `index`, `transaction`, `idempotency`,
+//! **Tables** (`keys`, `records`, `catalog`, `known`, `batch`, `apply`, `change`, `index`, `transaction`, `idempotency`,
 //! `refusals`, `view`, `reader`, `dropped`) give the keyspace its meaning. They see get, range, put and delete, and no file.
 //!
 //! **Copies** (`stream`, `export`, `receive`) move a whole store to another node.
@@ -40,6 +40,7 @@ mod handle;
 mod idempotency;
 mod index;
 mod keys;
+mod known;
 mod overlay;
 mod reader;
 mod receive;

@@ -9,6 +9,7 @@
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -52,8 +53,8 @@ fn cost((key, value): ChangeRef<'_>) -> usize {
 struct Version {
     seq: u64,
     value: Option<Place>,
-    /// Where the one before it is among `Map::older`.
-    older: Option<u32>,
+    /// How many of `Map::older` there are up to the one before it.
+    older: Option<NonZeroU32>,
 }
 
 struct Entry {
@@ -63,11 +64,11 @@ struct Entry {
     newest: Version,
 }
 
-/// The half takes no room of its own.
-const _: () = assert!(size_of::<Entry>() == 48);
+/// There are many of them.
+const _: () = assert!(size_of::<Entry>() == 24);
 
 /// The hash of which `half` is a half: the table takes some bits of each end.
-fn whole(half: u32) -> u64 {
+pub(super) fn whole(half: u32) -> u64 {
     u64::from(half) << 32 | u64::from(half)
 }
 
@@ -122,8 +123,8 @@ impl Map {
         let version = Version { seq, value: value.map(|value| self.arena.put(value)), older: None };
         if let Some(entry) = self.find(hash, key) {
             let newest = &mut self.entries[entry as usize].newest;
-            let before = std::mem::replace(newest, Version { older: Some(self.older.len() as u32), ..version });
-            self.older.push(before);
+            self.older.push(*newest);
+            *newest = Version { older: NonZeroU32::new(self.older.len() as u32), ..version };
             return;
         }
         let entry = self.entries.len() as u32;
@@ -136,7 +137,7 @@ impl Map {
     fn at(&self, entry: u32, seq: u64) -> Option<Version> {
         let mut version = self.entries[entry as usize].newest;
         while version.seq > seq {
-            version = self.older[version.older? as usize];
+            version = self.older[version.older?.get() as usize - 1];
         }
         Some(version)
     }
@@ -303,6 +304,11 @@ impl Overlay {
             each(&mut stretch.map(newest))?;
         }
         Ok(())
+    }
+
+    /// Gives back what the order of the keys takes, as it is not needed again, but for views of before.
+    pub(super) fn forget_order(&self) {
+        let _order = std::mem::take(&mut self.write().in_order);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Map> {

@@ -16,6 +16,7 @@ use super::disk::Pair;
 use super::export::{Export, Live};
 use super::index::row_of;
 use super::keys;
+use super::known::Known;
 use super::reader::RowReader;
 use super::records::{Marks, Progress, decode};
 use super::refusals;
@@ -73,8 +74,8 @@ impl View {
     /// # Errors
     /// The store's file cannot be read, or is damaged.
     pub fn rehearse(&self, write: &Write) -> Result<Answer, StoreError> {
-        let mut catalog = Catalog::load(&self.snapshot)?;
-        apply_write(&mut catalog, &mut Batch::new(&self.snapshot, 0), write)
+        let (mut catalog, mut known) = (Catalog::load(&self.snapshot)?, Known::default());
+        apply_write(&mut catalog, &mut Batch::new(&self.snapshot, &mut known, 0), write)
     }
 
     /// All tables with their numbers of rows, by name.
