@@ -162,9 +162,6 @@ impl Engine {
         match written.and_then(|remains| Ok((remains, own.disk.base()?))) {
             Ok((remains, base)) => {
                 own.remains = remains;
-                if let Some(sealed) = &sealed {
-                    sealed.forget_order();
-                }
                 let written = match (self.snapshot().written, &sealed) {
                     (Some(written), Some(sealed)) => {
                         written.absorb(sealed);
@@ -176,8 +173,10 @@ impl Engine {
                 self.change_present(|present| {
                     present.base = base;
                     present.sealed = None;
-                    present.written = written;
+                    present.written.clone_from(&written);
                 });
+                // Nobody scans it any more but views of before.
+                written.inspect(|written| written.forget_order());
                 Ok(())
             }
             Err(full @ StoreError::NoSpace { .. }) => {

@@ -43,6 +43,7 @@ fn an_altered_value_is_damage_and_names_the_file() {
     assert!(matches!(last, Err(StoreError::Damaged { file, .. }) if file.contains("store")), "{last:?}");
     assert!(rows.iter().rev().skip(1).all(Result::is_ok), "a scan ends where it fails");
     let digest = view.digest();
+    // Once redb has met the damage it may say no more than that it did.
     assert!(digest.is_err(), "{digest:?}");
     assert!(view.clone().export().any(|chunk| chunk.is_err()));
 

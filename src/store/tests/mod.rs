@@ -9,6 +9,7 @@ mod files;
 mod goldens;
 mod imports;
 mod indexes;
+mod known;
 mod limits;
 mod map;
 mod reader;
