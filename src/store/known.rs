@@ -6,52 +6,47 @@
 
 use hashbrown::HashTable;
 
-/// How much memory the keys may take: 200,000 of 15 bytes, whose table takes a third as much.
+use super::arena::{Arena, Place};
+use super::overlay::whole;
+
+/// How many bytes of keys there may be; the table of 200,000 takes half as much.
 const MOST_BYTES: usize = 4 << 20;
 
-/// What stands before a key: half of its hash, and its length.
-const HEAD: usize = 6;
+struct Entry {
+    key: Place,
+    /// Half of the key's hash, which is all of it.
+    half: u32,
+}
 
 /// Keys that are there.
 #[derive(Default)]
 pub(super) struct Known {
-    /// The keys behind their heads, also those that were removed.
-    keys: Vec<u8>,
-    /// Where the heads are, by key.
-    by_key: HashTable<u32>,
-}
-
-/// The half of a hash, and the key, that stand there.
-fn read(keys: &[u8], at: u32) -> (u32, &[u8]) {
-    let (head, rest) = keys[at as usize..].split_at(HEAD);
-    let (half, length) = head.split_at(size_of::<u32>());
-    let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |all, byte| all << 8 | u32::from(*byte));
-    (number(half), &rest[..number(length) as usize])
+    /// The keys, also those that were removed.
+    arena: Arena,
+    /// How many bytes of them there are.
+    bytes: usize,
+    by_key: HashTable<Entry>,
 }
 
 impl Known {
     /// Whether `key`, of that hash, is known to be there.
     pub(super) fn has(&self, hash: u64, key: &[u8]) -> bool {
-        self.by_key.find(hash, |at| read(&self.keys, *at).1 == key).is_some()
+        self.by_key.find(hash, |entry| self.arena.get(entry.key) == key).is_some()
     }
 
     /// Notes that `key`, which was not known, is there.
     pub(super) fn add(&mut self, hash: u64, key: &[u8]) {
-        let Ok(length) = u16::try_from(key.len()) else { return };
-        if self.keys.len() + HEAD + key.len() > MOST_BYTES {
+        if self.bytes + key.len() > MOST_BYTES {
             *self = Known::default();
         }
-        let at = self.keys.len() as u32;
-        self.keys.extend_from_slice(&(hash as u32).to_le_bytes());
-        self.keys.extend_from_slice(&length.to_le_bytes());
-        self.keys.extend_from_slice(key);
-        let keys = &self.keys;
-        self.by_key.insert_unique(hash, at, |at| super::overlay::whole(read(keys, *at).0));
+        self.bytes += key.len();
+        let entry = Entry { key: self.arena.put(key), half: hash as u32 };
+        self.by_key.insert_unique(hash, entry, |entry| whole(entry.half));
     }
 
     /// Notes that `key` is not there any more.
     pub(super) fn remove(&mut self, hash: u64, key: &[u8]) {
-        if let Ok(found) = self.by_key.find_entry(hash, |at| read(&self.keys, *at).1 == key) {
+        if let Ok(found) = self.by_key.find_entry(hash, |entry| self.arena.get(entry.key) == key) {
             found.remove();
         }
     }
@@ -80,13 +75,10 @@ mod tests {
             }
         }
         assert!(keys.iter().enumerate().all(|(n, (hash, key))| known.has(*hash, key) != even(&n)));
-        let long = vec![8; 1 << 16];
-        known.add(hasher.hash(&long), &long);
-        assert!(!known.has(hasher.hash(&long), &long), "it is too long to be noted");
         for n in 20_000..60_000 {
             known.add(hasher.hash(&key(n)), &key(n));
         }
-        assert!(known.keys.len() <= MOST_BYTES && known.has(hasher.hash(&key(59_999)), &key(59_999)));
+        assert!(known.bytes <= MOST_BYTES && known.has(hasher.hash(&key(59_999)), &key(59_999)));
         assert!(keys.iter().all(|(hash, key)| !known.has(*hash, key)), "all were forgotten");
     }
 }
