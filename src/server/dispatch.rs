@@ -93,7 +93,7 @@ impl App {
         let (route, mut response) = match find(method, path) {
             Found::Route(route, names) => {
                 let names = named(route, names);
-                let answer = shielded(self.handle(route, names, &mut request, &mut consumed)).await;
+                let answer = shielded(self.handle(route, names, &mut request, began, &mut consumed)).await;
                 (Some(route), answer.unwrap_or_else(|failure| reply::failure(&failure, route.is_write())))
             }
             Found::Allow(allow) => (None, reply::method_not_allowed(method, path, &allow, !reads)),
@@ -117,6 +117,7 @@ impl App {
         route: &'static Route,
         names: Result<[String; 2], Failure>,
         request: &mut Request<S>,
+        mut began: Instant,
         consumed: &mut bool,
     ) -> Result<Response, Failure>
     where
@@ -134,11 +135,12 @@ impl App {
                 let limits = Limits { body: route.body_limit().unwrap_or(self.limits.body), ..self.limits };
                 let received = body::receive(&mut request.body, &request.headers, &limits, &self.large).await?;
                 *consumed = true;
+                // A body has its own deadlines; the request's begins once there is something to do.
+                began = Instant::now();
                 received
             }
         };
-        // A body has its own deadlines; the request's begins once there is something to do.
-        let deadline = Instant::now() + params.timeout;
+        let deadline = began + params.timeout;
         let headers = std::mem::take(&mut request.headers);
         let upgrade = request.upgrade.take();
         let ask = Ask { table, row_id, params, headers, body: received.bytes.clone(), deadline, upgrade };

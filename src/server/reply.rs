@@ -1,6 +1,8 @@
 //! Owns answers: the one table of statuses, the headers, the JSON of a failure.
 
-use bytes::Bytes;
+use std::fmt::Write as _;
+
+use bytes::{Bytes, BytesMut};
 use hyper::StatusCode;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER};
 use warp::reply::Response;
@@ -84,7 +86,10 @@ pub(super) fn at_level(mut response: Response, level: Level) -> Response {
 
 /// The same answer with the row's revision as its tag.
 pub(super) fn tagged(mut response: Response, revision: u64) -> Response {
-    if let Ok(tag) = HeaderValue::try_from(format!("\"{revision}\"")) {
+    let mut tag = BytesMut::with_capacity(24);
+    // There is room for every number.
+    let _ = write!(tag, "\"{revision}\"");
+    if let Ok(tag) = HeaderValue::from_maybe_shared(tag.freeze()) {
         response.headers_mut().insert(ETAG, tag);
     }
     response

@@ -8,13 +8,16 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::Limits;
+
+/// Up to how many bytes the parts of a write are put together first: the system takes more for several.
+const SHORT: usize = 1024;
 
 /// What the service tells the socket below it.
 #[derive(Debug, Default)]
@@ -53,10 +56,10 @@ pub(super) struct Socket<S> {
     head: Duration,
     idle: Duration,
     progress: Duration,
-    /// When bytes last moved, in either direction.
-    moved: Instant,
-    /// When the head that is arriving began; the first one begins with the connection.
-    head_since: Option<Instant>,
+    /// When bytes last moved, in either direction; `None` where some came in since the clock was looked at: after
+    /// such a read hyper reads on at once, or answers.
+    moved: Option<Instant>,
+    head_arriving: Head,
     /// When a request was last seen to begin, to be in flight, or to have ended.
     asked: Instant,
     /// Whether one was in flight at the last look.
@@ -66,6 +69,19 @@ pub(super) struct Socket<S> {
     /// `traffic.begun` when it was last looked at.
     begun: u64,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whom the timer wakes.
+    woken: Option<Waker>,
+}
+
+/// The head of a request that is arriving.
+#[derive(Clone, Copy)]
+enum Head {
+    /// There is none.
+    No,
+    /// It has begun since the clock was looked at.
+    Begun,
+    /// Since when it arrives; the first one begins with the connection.
+    Since(Instant),
 }
 
 impl<S> Socket<S> {
@@ -78,13 +94,14 @@ impl<S> Socket<S> {
             head,
             idle,
             progress,
-            moved: now,
-            head_since: Some(now),
+            moved: Some(now),
+            head_arriving: Head::Since(now),
             asked: now,
             busy: false,
             stuck_since: None,
             begun: 0,
             timer: None,
+            woken: None,
         }
     }
 
@@ -93,21 +110,34 @@ impl<S> Socket<S> {
         let begun = self.traffic.begun.load(Ordering::Relaxed);
         if begun != self.begun {
             self.begun = begun;
-            self.head_since = None;
-            self.asked = self.moved;
+            self.head_arriving = Head::No;
+            if self.traffic.http2.load(Ordering::Relaxed) {
+                self.asked = self.moved();
+            }
         }
     }
 
-    fn moved(&mut self) {
-        self.moved = Instant::now();
+    /// When bytes last moved.
+    fn moved(&mut self) -> Instant {
+        *self.moved.get_or_insert_with(Instant::now)
+    }
+
+    /// Whether a timer runs and wakes this task.
+    fn wakes(&self, cx: &Context<'_>) -> bool {
+        let woken = self.woken.as_ref().is_some_and(|woken| woken.will_wake(cx.waker()));
+        woken && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed())
     }
 
     /// Fails once `deadline` has passed; else arranges to be woken then.
     fn wait(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<io::Error> {
+        let wakes = self.wakes(cx);
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
+        } else if wakes {
+            return Poll::Pending;
         }
+        self.woken = Some(cx.waker().clone());
         while timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
@@ -124,8 +154,12 @@ impl<S> Socket<S> {
         }
         let deadline = if self.traffic.active.load(Ordering::Relaxed) > 0 {
             // Whoever reads the body has its deadline. The timer runs all the same: hyper does not
-            // read again when the request ends, and somebody must look then.
+            // read again when the request ends, and somebody must look then. One that runs for another reason
+            // does so soon enough.
             self.busy = true;
+            if self.wakes(cx) {
+                return Poll::Pending;
+            }
             Instant::now() + self.idle
         } else if self.traffic.http2.load(Ordering::Relaxed) {
             // What comes between requests need not be the head of one, and keeps nobody's connection open.
@@ -134,7 +168,14 @@ impl<S> Socket<S> {
             }
             self.asked + self.idle
         } else {
-            self.head_since.map_or(self.moved + self.idle, |since| since + self.head)
+            let moved = self.moved();
+            if let Head::Begun = self.head_arriving {
+                self.head_arriving = Head::Since(moved);
+            }
+            match self.head_arriving {
+                Head::Since(since) => since + self.head,
+                _ => moved + self.idle,
+            }
         };
         self.wait(cx, deadline)
     }
@@ -154,11 +195,21 @@ impl<S> Socket<S> {
             Poll::Pending => self.stuck(cx).map(Err),
             Poll::Ready(result) => {
                 self.stuck_since = None;
-                self.moved();
+                self.moved = Some(Instant::now());
                 Poll::Ready(result)
             }
         }
     }
+}
+
+/// The parts as one, if that is short.
+fn gathered<'a>(parts: &[io::IoSlice<'_>], short: &'a mut [u8; SHORT]) -> Option<&'a [u8]> {
+    let mut len = 0;
+    for part in parts {
+        short.get_mut(len..len + part.len())?.copy_from_slice(part);
+        len += part.len();
+    }
+    Some(&short[..len])
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
@@ -170,9 +221,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
             Poll::Pending => this.silent(cx).map(Err),
             Poll::Ready(result) => {
                 if buf.filled().len() > before {
-                    this.moved();
-                    if this.traffic.active.load(Ordering::Relaxed) == 0 {
-                        this.head_since.get_or_insert(this.moved);
+                    this.moved = None;
+                    if matches!(this.head_arriving, Head::No) && this.traffic.active.load(Ordering::Relaxed) == 0 {
+                        this.head_arriving = Head::Begun;
                     }
                 }
                 Poll::Ready(result)
@@ -194,7 +245,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write_vectored(cx, parts);
+        let mut short = [0; SHORT];
+        let result = match gathered(parts, &mut short) {
+            Some(whole) => Pin::new(&mut this.stream).poll_write(cx, whole),
+            None => Pin::new(&mut this.stream).poll_write_vectored(cx, parts),
+        };
         this.wrote(cx, result)
     }
 
@@ -208,5 +263,25 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use super::*;
+
+    #[test]
+    fn parts_are_put_together_as_far_as_there_is_room() {
+        let (head, body) = ([1; 40], [2; SHORT]);
+        let all = |parts: &[&[u8]]| {
+            let parts: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+            gathered(&parts, &mut [0; SHORT]).map(<[u8]>::to_vec)
+        };
+        assert_eq!(all(&[&head, &body[..3]]), Some([&head[..], &body[..3]].concat()));
+        assert_eq!(all(&[&head, &[], &body[40..]]).map(|whole| whole.len()), Some(SHORT));
+        assert_eq!(all(&[&head, &body[39..]]), None);
+        assert_eq!(all(&[]), Some(Vec::new()));
     }
 }
