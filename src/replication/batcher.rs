@@ -4,6 +4,8 @@
 //! writes, and a lone write goes out at once. Most of what a batch costs (messages, syncs, wake-ups on three nodes) is
 //! the same for one write and for a hundred. Where a batch takes long, a slow disk or a far
 //! peer, the next ones follow it all the same, so that what waits is the disk or the wire and not a queue.
+//! Two followers that forward much would have a batch each, by turns, and twice as many of them: so a batch with much
+//! from one waits a moment for the other, which was answered just before and is about to forward again.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::{JoinHandle, yield_now};
+use tokio::time::Instant;
 
 use super::timer::Timer;
 use super::types::{Answers, Batch};
@@ -26,6 +29,12 @@ const BATCH_ITEMS: usize = 1024;
 const IN_FLIGHT: usize = 8;
 /// How long a batch waits for the one before it.
 const PATIENCE: Duration = Duration::from_millis(5);
+/// How long a batch waits for the nodes that forwarded much in the one before it.
+const LATE: Duration = Duration::from_millis(1);
+/// How many items make much.
+const MUCH: usize = 8;
+/// For how many batches nobody is waited for again once that was in vain.
+const RESPITE: u32 = 8;
 /// How often whoever is ready to submit goes first.
 const COURTESIES: usize = 3;
 /// The most submissions that wait; beyond it the door is closed.
@@ -40,6 +49,8 @@ type Reply = oneshot::Sender<Result<Answers, Refusal>>;
 struct Submission {
     items: Bytes,
     count: usize,
+    /// The node that forwards them, where another does.
+    from: Option<u64>,
     reply: Reply,
 }
 
@@ -61,10 +72,10 @@ impl Batcher {
         Batcher { queue }
     }
 
-    /// Submits items and waits for their answers.
-    pub(crate) async fn submit(&self, items: Bytes, count: usize) -> Result<Answers, Refusal> {
+    /// Submits items, of another node's where it forwards them, and waits for their answers.
+    pub(crate) async fn submit(&self, items: Bytes, count: usize, from: Option<u64>) -> Result<Answers, Refusal> {
         let (reply, answers) = oneshot::channel();
-        if let Err(e) = self.queue.try_send(Submission { items, count, reply }) {
+        if let Err(e) = self.queue.try_send(Submission { items, count, from, reply }) {
             let full = matches!(e, mpsc::error::TrySendError::Full(_));
             return Err(Refusal::Refused(if full {
                 Failure::new(Code::Overloaded, "too many writes are waiting; nothing was written")
@@ -93,6 +104,7 @@ where
     let mut timer = Timer::new();
     let mut before: Option<JoinHandle<()>> = None;
     let mut held: Option<Submission> = None;
+    let mut expected = Expected::default();
     loop {
         let first = match held.take() {
             Some(first) => first,
@@ -107,30 +119,92 @@ where
             let _ = timer.within(PATIENCE, before).await;
         }
         after_the_ready().await;
-        let mut bytes = BytesMut::new();
-        let mut items = first.items;
-        let mut count = first.count;
-        let mut replies = vec![(first.count, first.reply)];
-        while let Ok(next) = waiting.try_recv() {
-            let size = bytes.len().max(items.len()) + next.items.len();
-            if size > BATCH_BYTES || count + next.count > BATCH_ITEMS {
-                held = Some(next);
+        let mut gathered = Gathered::new(first);
+        let late = Instant::now() + LATE;
+        let mut in_vain = false;
+        while let Some(next) = match waiting.try_recv() {
+            Err(_) if expected.lack(&gathered) => {
+                let next = timer.within(late.saturating_duration_since(Instant::now()), waiting.recv()).await;
+                in_vain = next.is_none();
+                next.flatten()
+            }
+            next => next.ok(),
+        } {
+            held = gathered.add(next);
+            if held.is_some() {
                 break;
             }
-            if bytes.is_empty() {
-                bytes.extend_from_slice(&items);
-                items = Bytes::new();
-            }
-            bytes.extend_from_slice(&next.items);
-            count += next.count;
-            replies.push((next.count, next.reply));
         }
-        // A lone submission's bytes are passed on as they are.
-        let batch = Batch(if bytes.is_empty() { items } else { bytes.freeze() });
+        expected.note(&gathered, in_vain);
+        let (batch, count, replies) = gathered.finish();
         let delivery = deliver(batch, count, place);
         before = Some(tokio::spawn(async move {
             answer(delivery.await, count, replies);
         }));
+    }
+}
+
+/// The submissions of one batch.
+struct Gathered {
+    /// The only one's items, as long as there is no second.
+    items: Bytes,
+    bytes: BytesMut,
+    count: usize,
+    replies: Vec<(usize, Reply)>,
+    /// The nodes that forwarded some of it, and how many items; each forwards again once it is answered.
+    from: Vec<(u64, usize)>,
+}
+
+impl Gathered {
+    fn new(first: Submission) -> Gathered {
+        let Submission { items, count, from, reply } = first;
+        let from = from.map(|node| (node, count)).into_iter().collect();
+        Gathered { items, bytes: BytesMut::new(), count, replies: vec![(count, reply)], from }
+    }
+
+    /// Adds a submission, or gives it back where it would be too much.
+    fn add(&mut self, next: Submission) -> Option<Submission> {
+        let size = self.bytes.len().max(self.items.len()) + next.items.len();
+        if size > BATCH_BYTES || self.count + next.count > BATCH_ITEMS {
+            return Some(next);
+        }
+        if self.bytes.is_empty() {
+            self.bytes.extend_from_slice(&std::mem::take(&mut self.items));
+        }
+        self.bytes.extend_from_slice(&next.items);
+        self.count += next.count;
+        self.replies.push((next.count, next.reply));
+        self.from.extend(next.from.map(|node| (node, next.count)));
+        None
+    }
+
+    /// The batch, how many items it has, and whom to answer. A lone submission's bytes are passed on as they are.
+    fn finish(self) -> (Batch, usize, Vec<(usize, Reply)>) {
+        let bytes = if self.bytes.is_empty() { self.items } else { self.bytes.freeze() };
+        (Batch(bytes), self.count, self.replies)
+    }
+}
+
+/// The nodes that forwarded much in the last batch, and are about to do so again.
+#[derive(Default)]
+struct Expected {
+    nodes: Vec<u64>,
+    /// For how many batches nobody is waited for.
+    respite: u32,
+}
+
+impl Expected {
+    /// Whether a batch with much in it is still without one of them.
+    fn lack(&self, gathered: &Gathered) -> bool {
+        let is_there = |node: &u64| gathered.from.iter().any(|(from, _)| from == node);
+        self.respite == 0 && gathered.count >= MUCH && !self.nodes.iter().all(is_there)
+    }
+
+    /// Notes a batch, and whether somebody was waited for in vain.
+    fn note(&mut self, gathered: &Gathered, in_vain: bool) {
+        self.respite = if in_vain { RESPITE } else { self.respite.saturating_sub(1) };
+        let much = gathered.from.iter().filter(|(_, count)| *count >= MUCH);
+        self.nodes = much.map(|(node, _)| *node).collect();
     }
 }
 
@@ -183,7 +257,7 @@ mod tests {
     fn submit(batcher: &Batcher, items: usize) {
         for _ in 0..items {
             let batcher = batcher.clone();
-            tokio::spawn(async move { batcher.submit(Bytes::from_static(b"item"), 1).await });
+            tokio::spawn(async move { batcher.submit(Bytes::from_static(b"item"), 1, None).await });
         }
     }
 
@@ -216,6 +290,59 @@ mod tests {
         assert!(timeout(PATIENCE * 20, batches.recv()).await.is_err());
         under_way.swap_remove(0).1.send(()).unwrap();
         assert_eq!(batches.recv().await.map(|(count, _)| count), Some(3));
+    }
+
+    /// Submits so many items of another node's, as one.
+    fn forward(batcher: &Batcher, from: u64, count: usize) {
+        let batcher = batcher.clone();
+        tokio::spawn(async move { batcher.submit(Bytes::from_static(b"items"), count, Some(from)).await });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_waits_a_moment_for_a_node_that_forwarded_much_in_the_one_before() {
+        let (batcher, mut batches) = batcher();
+        let mut next = async |after: Duration| {
+            let began = Instant::now();
+            let (count, end) = batches.recv().await.unwrap();
+            end.send(()).unwrap();
+            // The timer's ticks are a millisecond.
+            assert!(began.elapsed() >= after && began.elapsed() <= after + Duration::from_millis(1), "{count}");
+            count
+        };
+        let both = |second: usize| {
+            forward(&batcher, 2, MUCH);
+            forward(&batcher, 3, second);
+        };
+        both(MUCH);
+        assert_eq!(next(Duration::ZERO).await, 2 * MUCH, "who is ready is not waited for");
+        forward(&batcher, 2, MUCH);
+        let late = batcher.clone();
+        tokio::spawn(async move {
+            after_the_ready().await;
+            after_the_ready().await;
+            late.submit(Bytes::from_static(b"items"), MUCH, Some(3)).await
+        });
+        assert_eq!(next(Duration::ZERO).await, 2 * MUCH, "the third node's came while it was waited for");
+        forward(&batcher, 2, MUCH - 1);
+        assert_eq!(next(Duration::ZERO).await, MUCH - 1, "few wait for nobody");
+        both(MUCH - 1);
+        assert_eq!(next(Duration::ZERO).await, 2 * MUCH - 1);
+        forward(&batcher, 2, MUCH);
+        assert_eq!(next(Duration::ZERO).await, MUCH, "nobody waits for few");
+        both(MUCH);
+        assert_eq!(next(Duration::ZERO).await, 2 * MUCH);
+        forward(&batcher, 2, MUCH);
+        assert_eq!(next(LATE).await, MUCH, "in vain");
+        for _ in 0..RESPITE {
+            both(MUCH);
+            assert_eq!(next(Duration::ZERO).await, 2 * MUCH);
+        }
+        forward(&batcher, 2, MUCH);
+        assert_eq!(next(LATE).await, MUCH, "it may be waited for again");
+        both(MUCH);
+        assert_eq!(next(Duration::ZERO).await, 2 * MUCH);
+        forward(&batcher, 3, MUCH);
+        assert_eq!(next(Duration::ZERO).await, MUCH, "but not so soon");
     }
 
     #[tokio::test(start_paused = true)]

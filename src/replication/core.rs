@@ -252,7 +252,7 @@ impl Core {
                 self.raft.handle_transfer_leader(rpc).await.map_or_else(|e| fault(e.to_string()), Response::Transfer)
             }
             Request::Forward(count, batch) => Response::Forward(match (self.door(), self.forwarded.try_acquire()) {
-                (Ok(()), Ok(_under_way)) => local.submit(batch.0, count as usize).await,
+                (Ok(()), Ok(_under_way)) => local.submit(batch.0, count as usize, Some(peer)).await,
                 (Err(failure), _) if failure.code != Code::ShuttingDown => Err(Refusal::Refused(failure)),
                 // Whoever asks waits for the next leader.
                 _ => Err(Refusal::NotLeader(None)),

@@ -78,7 +78,7 @@ impl Group {
         let unknown = |why: &str| Err(Refusal::Unknown(why.into()));
         tokio::select! {
             biased;
-            answers = timeout_at(deadline, way.submit(item, 1)) => match answers {
+            answers = timeout_at(deadline, way.submit(item, 1, None)) => match answers {
                 Ok(Ok(mut answers)) => answers.0.pop().map_or_else(|| unknown("the answer is missing"), Ok),
                 Ok(Err(refusal)) => Err(refusal),
                 Err(_) => unknown("no answer came in time"),
