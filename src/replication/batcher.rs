@@ -5,7 +5,7 @@
 //! the same for one write and for a hundred. Where a batch takes long, a slow disk or a far
 //! peer, the next ones follow it all the same, so that what waits is the disk or the wire and not a queue.
 //! Two followers that forward much would have a batch each, by turns, and twice as many of them: so a batch with much
-//! from one waits a moment for the other, which was answered just before and is about to forward again.
+//! in it waits a moment for the one of the batch before, which as a rule was answered just now and forwards again.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -121,12 +121,11 @@ where
         after_the_ready().await;
         let mut gathered = Gathered::new(first);
         let late = Instant::now() + LATE;
-        let mut in_vain = false;
+        let mut waited = false;
         while let Some(next) = match waiting.try_recv() {
-            Err(_) if expected.lack(&gathered) => {
-                let next = timer.within(late.saturating_duration_since(Instant::now()), waiting.recv()).await;
-                in_vain = next.is_none();
-                next.flatten()
+            Err(_) if Instant::now() < late && expected.lack(&gathered) => {
+                waited = true;
+                timer.within(late - Instant::now(), waiting.recv()).await.flatten()
             }
             next => next.ok(),
         } {
@@ -135,7 +134,7 @@ where
                 break;
             }
         }
-        expected.note(&gathered, in_vain);
+        expected.note(&gathered, waited);
         let (batch, count, replies) = gathered.finish();
         let delivery = deliver(batch, count, place);
         before = Some(tokio::spawn(async move {
@@ -200,8 +199,9 @@ impl Expected {
         self.respite == 0 && gathered.count >= MUCH && !self.nodes.iter().all(is_there)
     }
 
-    /// Notes a batch, and whether somebody was waited for in vain.
-    fn note(&mut self, gathered: &Gathered, in_vain: bool) {
+    /// Notes a batch, and whether somebody was waited for.
+    fn note(&mut self, gathered: &Gathered, waited: bool) {
+        let in_vain = waited && self.lack(gathered);
         self.respite = if in_vain { RESPITE } else { self.respite.saturating_sub(1) };
         let much = gathered.from.iter().filter(|(_, count)| *count >= MUCH);
         self.nodes = much.map(|(node, _)| *node).collect();
@@ -343,6 +343,31 @@ mod tests {
         assert_eq!(next(Duration::ZERO).await, 2 * MUCH);
         forward(&batcher, 3, MUCH);
         assert_eq!(next(Duration::ZERO).await, MUCH, "but not so soon");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_fit_into_a_batch_was_waited_for_in_vain() {
+        let (batcher, mut batches) = batcher();
+        let large = BATCH_ITEMS / 2 + 1;
+        forward(&batcher, 2, MUCH);
+        forward(&batcher, 3, MUCH);
+        let mut next = async || {
+            let (count, end) = batches.recv().await.unwrap();
+            end.send(()).unwrap();
+            count
+        };
+        assert_eq!(next().await, 2 * MUCH);
+        forward(&batcher, 2, large);
+        let late = batcher.clone();
+        tokio::spawn(async move {
+            after_the_ready().await;
+            after_the_ready().await;
+            late.submit(Bytes::from_static(b"items"), large, Some(3)).await
+        });
+        assert_eq!(next().await, large);
+        let began = Instant::now();
+        assert_eq!(next().await, large, "the third node's, without the second's");
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

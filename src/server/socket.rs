@@ -5,13 +5,15 @@
 
 use std::future::Future as _;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep};
 
 use super::Limits;
@@ -60,7 +62,7 @@ pub(super) struct Socket<S> {
     /// such a read hyper reads on at once, or answers.
     moved: Option<Instant>,
     head_arriving: Head,
-    /// When a request was last seen to begin, to be in flight, or to have ended.
+    /// Of HTTP/2: when a request was last seen to begin, to be in flight, or to have ended.
     asked: Instant,
     /// Whether one was in flight at the last look.
     busy: bool,
@@ -138,7 +140,8 @@ impl<S> Socket<S> {
             return Poll::Pending;
         }
         self.woken = Some(cx.waker().clone());
-        while timer.as_mut().poll(cx).is_ready() {
+        // A task that has used up its turn would otherwise get no timer, and `wakes` would think that one runs.
+        while pin!(unconstrained(timer.as_mut())).poll(cx).is_ready() {
             if Instant::now() >= deadline {
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
@@ -155,7 +158,7 @@ impl<S> Socket<S> {
         let deadline = if self.traffic.active.load(Ordering::Relaxed) > 0 {
             // Whoever reads the body has its deadline. The timer runs all the same: hyper does not
             // read again when the request ends, and somebody must look then. One that runs for another reason
-            // does so soon enough.
+            // does so soon enough, as none is for longer than for an idle connection.
             self.busy = true;
             if self.wakes(cx) {
                 return Poll::Pending;
@@ -268,7 +271,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::io::IoSlice;
+
+    use tokio::task::coop::{consume_budget, has_budget_remaining};
 
     use super::*;
 
@@ -283,5 +289,21 @@ mod tests {
         assert_eq!(all(&[&head, &[], &body[40..]]).map(|whole| whole.len()), Some(SHORT));
         assert_eq!(all(&[&head, &body[39..]]), None);
         assert_eq!(all(&[]), Some(Vec::new()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_also_holds_where_the_first_look_finds_the_tasks_turn_used_up() {
+        let limits = Limits::default();
+        let (near, _far) = tokio::io::duplex(1);
+        let mut socket = Socket::new(near, Arc::default(), &limits);
+        let mut fresh = true;
+        let read = poll_fn(|cx| {
+            while std::mem::take(&mut fresh) && has_budget_remaining() {
+                fresh = pin!(consume_budget()).poll(cx).is_ready();
+            }
+            Pin::new(&mut socket).poll_read(cx, &mut ReadBuf::new(&mut [0]))
+        });
+        let read = tokio::time::timeout(limits.idle * 2, read).await;
+        assert_eq!(read.expect("the socket gives up by itself").unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }
