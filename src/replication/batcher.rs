@@ -135,7 +135,8 @@ where
             }
         }
         expected.note(&gathered, waited);
-        let (batch, count, replies) = gathered.finish();
+        let count = gathered.count;
+        let (batch, replies) = gathered.finish();
         let delivery = deliver(batch, count, place);
         before = Some(tokio::spawn(async move {
             answer(delivery.await, count, replies);
@@ -145,42 +146,43 @@ where
 
 /// The submissions of one batch.
 struct Gathered {
-    /// The only one's items, as long as there is no second.
-    items: Bytes,
-    bytes: BytesMut,
+    submissions: Vec<Submission>,
+    bytes: usize,
     count: usize,
-    replies: Vec<(usize, Reply)>,
-    /// The nodes that forwarded some of it, and how many items; each forwards again once it is answered.
-    from: Vec<(u64, usize)>,
 }
 
 impl Gathered {
     fn new(first: Submission) -> Gathered {
-        let Submission { items, count, from, reply } = first;
-        let from = from.map(|node| (node, count)).into_iter().collect();
-        Gathered { items, bytes: BytesMut::new(), count, replies: vec![(count, reply)], from }
+        Gathered { bytes: first.items.len(), count: first.count, submissions: vec![first] }
     }
 
     /// Adds a submission, or gives it back where it would be too much.
     fn add(&mut self, next: Submission) -> Option<Submission> {
-        let size = self.bytes.len().max(self.items.len()) + next.items.len();
-        if size > BATCH_BYTES || self.count + next.count > BATCH_ITEMS {
+        let (bytes, count) = (self.bytes + next.items.len(), self.count + next.count);
+        if bytes > BATCH_BYTES || count > BATCH_ITEMS {
             return Some(next);
         }
-        if self.bytes.is_empty() {
-            self.bytes.extend_from_slice(&std::mem::take(&mut self.items));
-        }
-        self.bytes.extend_from_slice(&next.items);
-        self.count += next.count;
-        self.replies.push((next.count, next.reply));
-        self.from.extend(next.from.map(|node| (node, next.count)));
+        (self.bytes, self.count) = (bytes, count);
+        self.submissions.push(next);
         None
     }
 
-    /// The batch, how many items it has, and whom to answer. A lone submission's bytes are passed on as they are.
-    fn finish(self) -> (Batch, usize, Vec<(usize, Reply)>) {
-        let bytes = if self.bytes.is_empty() { self.items } else { self.bytes.freeze() };
-        (Batch(bytes), self.count, self.replies)
+    /// Whether some of it is of that node's, which forwards again once it is answered.
+    fn has(&self, node: u64) -> bool {
+        self.submissions.iter().any(|submission| submission.from == Some(node))
+    }
+
+    /// The batch, and whom to answer. A lone submission's bytes are passed on as they are.
+    fn finish(self) -> (Batch, Vec<(usize, Reply)>) {
+        let batch = match &self.submissions[..] {
+            [lone] => lone.items.clone(),
+            all => {
+                let mut bytes = BytesMut::with_capacity(self.bytes);
+                all.iter().for_each(|submission| bytes.extend_from_slice(&submission.items));
+                bytes.freeze()
+            }
+        };
+        (Batch(batch), self.submissions.into_iter().map(|submission| (submission.count, submission.reply)).collect())
     }
 }
 
@@ -195,16 +197,15 @@ struct Expected {
 impl Expected {
     /// Whether a batch with much in it is still without one of them.
     fn lack(&self, gathered: &Gathered) -> bool {
-        let is_there = |node: &u64| gathered.from.iter().any(|(from, _)| from == node);
-        self.respite == 0 && gathered.count >= MUCH && !self.nodes.iter().all(is_there)
+        self.respite == 0 && gathered.count >= MUCH && !self.nodes.iter().all(|node| gathered.has(*node))
     }
 
     /// Notes a batch, and whether somebody was waited for.
     fn note(&mut self, gathered: &Gathered, waited: bool) {
         let in_vain = waited && self.lack(gathered);
         self.respite = if in_vain { RESPITE } else { self.respite.saturating_sub(1) };
-        let much = gathered.from.iter().filter(|(_, count)| *count >= MUCH);
-        self.nodes = much.map(|(node, _)| *node).collect();
+        let much = gathered.submissions.iter().filter(|submission| submission.count >= MUCH);
+        self.nodes = much.filter_map(|submission| submission.from).collect();
     }
 }
 
@@ -298,6 +299,16 @@ mod tests {
         tokio::spawn(async move { batcher.submit(Bytes::from_static(b"items"), count, Some(from)).await });
     }
 
+    /// The same once a batch of what is there would have begun.
+    fn forward_later(batcher: &Batcher, from: u64, count: usize) {
+        let batcher = batcher.clone();
+        tokio::spawn(async move {
+            after_the_ready().await;
+            after_the_ready().await;
+            forward(&batcher, from, count);
+        });
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_batch_waits_a_moment_for_a_node_that_forwarded_much_in_the_one_before() {
         let (batcher, mut batches) = batcher();
@@ -316,12 +327,7 @@ mod tests {
         both(MUCH);
         assert_eq!(next(Duration::ZERO).await, 2 * MUCH, "who is ready is not waited for");
         forward(&batcher, 2, MUCH);
-        let late = batcher.clone();
-        tokio::spawn(async move {
-            after_the_ready().await;
-            after_the_ready().await;
-            late.submit(Bytes::from_static(b"items"), MUCH, Some(3)).await
-        });
+        forward_later(&batcher, 3, MUCH);
         assert_eq!(next(Duration::ZERO).await, 2 * MUCH, "the third node's came while it was waited for");
         forward(&batcher, 2, MUCH - 1);
         assert_eq!(next(Duration::ZERO).await, MUCH - 1, "few wait for nobody");
@@ -358,12 +364,7 @@ mod tests {
         };
         assert_eq!(next().await, 2 * MUCH);
         forward(&batcher, 2, large);
-        let late = batcher.clone();
-        tokio::spawn(async move {
-            after_the_ready().await;
-            after_the_ready().await;
-            late.submit(Bytes::from_static(b"items"), large, Some(3)).await
-        });
+        forward_later(&batcher, 3, large);
         assert_eq!(next().await, large);
         let began = Instant::now();
         assert_eq!(next().await, large, "the third node's, without the second's");
