@@ -5,16 +5,39 @@
 //! A round is messages and wake-ups on every node, so whoever is ready to ask goes before it.
 
 use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::batcher::after_the_ready;
+use super::timer::Timer;
 use crate::model::{Code, Failure};
-
-type Waiter = oneshot::Sender<Result<u64, Failure>>;
 
 /// The most reads that wait for one round.
 const QUEUE: usize = 16_384;
+
+/// How late a read may be told that its time is over.
+const LATE: Duration = Duration::from_millis(10);
+
+/// Why a read has no index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Missed {
+    /// Its time is over.
+    Late,
+    /// It cannot be had.
+    Failed(Failure),
+}
+
+type Answer = Result<u64, Missed>;
+
+/// A read that waits. Most rounds take far less than any read has time for, so the deadlines of all are looked at
+/// together, now and then, and none needs a timer.
+struct Waiter {
+    until: Instant,
+    answer: oneshot::Sender<Answer>,
+}
 
 /// The queue in front of the rounds.
 #[derive(Clone)]
@@ -29,31 +52,70 @@ impl Barrier {
         R: Fn() -> F + Send + Sync + 'static,
         F: Future<Output = Result<u64, Failure>> + Send + 'static,
     {
-        let (queue, mut waiting) = mpsc::channel::<Waiter>(QUEUE);
-        tokio::spawn(async move {
-            while let Some(first) = waiting.recv().await {
-                after_the_ready().await;
-                let mut waiters = vec![first];
-                while let Ok(next) = waiting.try_recv() {
-                    waiters.push(next);
-                }
-                let outcome = round().await;
-                for waiter in waiters {
-                    // The reader may have given up.
-                    let _ = waiter.send(outcome.clone());
-                }
-            }
-        });
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        tokio::spawn(answer(waiting, round));
         Barrier { queue }
     }
 
-    /// The log index that must be applied before a read that begins now is answered.
-    pub(crate) async fn index(&self) -> Result<u64, Failure> {
-        let (waiter, answer) = oneshot::channel();
-        if self.queue.try_send(waiter).is_err() {
-            return Err(Failure::new(Code::Overloaded, "too many reads are waiting").hint("try again in a moment"));
+    /// The log index that must be applied before a read that begins now is answered; `Missed::Late` a moment after
+    /// `until` at the latest.
+    pub(crate) async fn index(&self, until: Instant) -> Answer {
+        let (answer, waits) = oneshot::channel();
+        if self.queue.try_send(Waiter { until, answer }).is_err() {
+            let full = Failure::new(Code::Overloaded, "too many reads are waiting").hint("try again in a moment");
+            return Err(Missed::Failed(full));
         }
-        answer.await.unwrap_or_else(|_| Err(Failure::new(Code::ShuttingDown, "the node is shutting down")))
+        let ended = || Failure::new(Code::ShuttingDown, "the node is shutting down");
+        waits.await.unwrap_or_else(|_| Err(Missed::Failed(ended())))
+    }
+}
+
+/// Answers reads, a round for all that wait at a time.
+async fn answer<F>(mut queue: mpsc::Receiver<Waiter>, round: impl Fn() -> F)
+where
+    F: Future<Output = Result<u64, Failure>>,
+{
+    let mut timer = Timer::new();
+    let mut waiters = Vec::new();
+    loop {
+        if waiters.is_empty() {
+            match queue.recv().await {
+                Some(first) => waiters.push(first),
+                None => return,
+            }
+        }
+        after_the_ready().await;
+        take(&mut queue, &mut waiters);
+        let mut round = pin!(round());
+        let mut later = Vec::new();
+        let outcome = loop {
+            if let Some(outcome) = timer.within(LATE, &mut round).await {
+                break outcome.map_err(Missed::Failed);
+            }
+            take(&mut queue, &mut later);
+            send_away(&mut waiters);
+            send_away(&mut later);
+        };
+        for waiter in std::mem::replace(&mut waiters, later) {
+            // The reader may have given up.
+            let _ = waiter.answer.send(outcome.clone());
+        }
+    }
+}
+
+/// Takes all that is queued.
+fn take(queue: &mut mpsc::Receiver<Waiter>, waiters: &mut Vec<Waiter>) {
+    while let Ok(next) = queue.try_recv() {
+        waiters.push(next);
+    }
+}
+
+/// Tells those whose time is over.
+fn send_away(waiters: &mut Vec<Waiter>) {
+    let now = Instant::now();
+    for late in waiters.extract_if(.., |waiter| waiter.until <= now) {
+        // The reader may have given up.
+        let _ = late.answer.send(Err(Missed::Late));
     }
 }
 
@@ -65,6 +127,10 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::*;
+
+    fn in_a_second() -> Instant {
+        Instant::now() + Duration::from_secs(1)
+    }
 
     /// A barrier whose rounds end when they are told to, with the index that they are told.
     fn barrier() -> (Barrier, mpsc::UnboundedReceiver<oneshot::Sender<u64>>) {
@@ -82,7 +148,7 @@ mod tests {
         let barrier = Arc::new(barrier.clone());
         let read = |barrier: Arc<Barrier>| async move {
             tokio::task::yield_now().await;
-            barrier.index().await.unwrap()
+            barrier.index(in_a_second()).await.unwrap()
         };
         (0..reads).map(|_| read(barrier.clone())).collect()
     }
@@ -107,12 +173,38 @@ mod tests {
         let (barrier, mut rounds) = barrier();
         let first = tokio::spawn({
             let barrier = barrier.clone();
-            async move { barrier.index().await.unwrap() }
+            async move { barrier.index(in_a_second()).await.unwrap() }
         });
         let others = read(&barrier, 20);
         rounds.recv().await.unwrap().send(9).unwrap();
         assert_eq!(first.await.unwrap(), 9);
         let others = tokio::time::timeout(Duration::from_secs(1), others.join_all()).await;
         assert_eq!(others.expect("no second round is needed"), [9; 20]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_is_told_when_its_time_is_over_whichever_round_it_waits_for() {
+        let (barrier, mut rounds) = barrier();
+        let began = Instant::now();
+        let wait = |millis| {
+            let barrier = barrier.clone();
+            async move {
+                let index = barrier.index(began + Duration::from_millis(millis)).await;
+                (index, began.elapsed().as_millis() as u64)
+            }
+        };
+        let (short, long) = (tokio::spawn(wait(55)), tokio::spawn(wait(900)));
+        let round = rounds.recv().await.unwrap();
+        // While that round is under way.
+        let (next_short, next_long) = (tokio::spawn(wait(75)), tokio::spawn(wait(900)));
+        for (read, until) in [(short, 55), (next_short, 75)] {
+            let (index, at) = read.await.unwrap();
+            assert_eq!(index, Err(Missed::Late));
+            assert!((until..=until + LATE.as_millis() as u64).contains(&at), "{at} ms, not {until}");
+        }
+        round.send(7).unwrap();
+        assert_eq!(long.await.unwrap().0, Ok(7));
+        rounds.recv().await.unwrap().send(8).unwrap();
+        assert_eq!(next_long.await.unwrap().0, Ok(8));
     }
 }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::barrier::Barrier;
+use super::barrier::{Barrier, Missed};
 use super::batcher::Batcher;
 use super::core::Core;
 use super::dial::Dialer;
@@ -92,19 +92,20 @@ impl Group {
     pub async fn read(&self, want: ReadWant, deadline: Instant) -> Result<View, Failure> {
         if want.level == Level::Linearizable && !on(Mutant::LocalRead) {
             let until = deadline.min(Instant::now() + LEADER_WAIT);
-            match timeout_at(until, self.read_barrier()).await {
-                Ok(result) => result?,
-                Err(_) if until == deadline && self.core.health.borrow().fresh => {
+            match self.read_barrier(until).await {
+                Ok(()) => {}
+                Err(Missed::Failed(failure)) => return Err(failure),
+                Err(Missed::Late) if until == deadline && self.core.health.borrow().fresh => {
                     let message = format!("node {} could not prove in time that it is up to date", self.core.id);
                     return Err(Failure::new(Code::Timeout, message));
                 }
-                Err(_) if self.core.has_no_room() => {
+                Err(Missed::Late) if self.core.has_no_room() => {
                     let message =
                         format!("the disk of node {} is full and it is behind; nothing was read", self.core.id);
                     let hint = "ask another node, or read with level=stale; free some space on its disk";
                     return Err(Failure::new(Code::DiskFull, message).hint(hint));
                 }
-                Err(_) => return Err(self.no_leader("nothing was read").await),
+                Err(Missed::Late) => return Err(self.no_leader("nothing was read").await),
             }
         }
         let view = self.core.store.view();
@@ -114,19 +115,27 @@ impl Group {
         }
     }
 
-    async fn read_barrier(&self) -> Result<(), Failure> {
-        loop {
-            match self.barrier.index().await {
-                Ok(index) => {
-                    let mut applied = self.core.applied.clone();
-                    let ended = |_| Failure::new(Code::ShuttingDown, "the node is shutting down");
-                    return applied.wait_for(|applied| *applied >= index).await.map(|_| ()).map_err(ended);
+    /// Waits, at most until `until`, for all that was committed when this began.
+    async fn read_barrier(&self, until: Instant) -> Result<(), Missed> {
+        let index = loop {
+            match self.barrier.index(until).await {
+                Err(Missed::Failed(failure)) if failure.code == Code::NoLeader => {
+                    if Instant::now() >= until {
+                        return Err(Missed::Late);
+                    }
+                    self.leadership_moved(until.min(Instant::now() + LOOK_AGAIN)).await;
                 }
-                Err(failure) if failure.code == Code::NoLeader => {
-                    self.leadership_moved(Instant::now() + LOOK_AGAIN).await;
-                }
-                Err(failure) => return Err(failure),
+                outcome => break outcome?,
             }
+        };
+        if *self.core.applied.borrow() >= index {
+            return Ok(());
+        }
+        let mut applied = self.core.applied.clone();
+        match timeout_at(until, applied.wait_for(|applied| *applied >= index)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(Missed::Failed(Failure::new(Code::ShuttingDown, "the node is shutting down"))),
+            Err(_) => Err(Missed::Late),
         }
     }
 

@@ -4,11 +4,12 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, unconstrained};
 
 use super::Limits;
 use super::guard::{Guarded, InFlight, PIECE, Room};
@@ -108,9 +109,21 @@ async fn accept<L: Listener>(listener: &L) -> Option<L::Stream> {
 }
 
 /// Resolves when the server stops.
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // Its sender is dropped only after it has said so.
-    let _ = stopping.wait_for(|stop| *stop).await.map(|_| ());
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    let told = stopping.clone();
+    // Its sender is dropped only after it has said so. A task that has used up its turn would get no wake-up otherwise.
+    let mut stop = pin!(unconstrained(stopping.wait_for(|stop| *stop)));
+    let mut woken: Option<Waker> = None;
+    poll_fn(|cx| {
+        // A connection asks with every step; once it is sure to be woken, a look is enough.
+        let waits = woken.as_ref().is_some_and(|woken| woken.will_wake(cx.waker()));
+        if waits && told.has_changed().is_ok_and(|changed| !changed) {
+            return Poll::Pending;
+        }
+        woken = Some(cx.waker().clone());
+        stop.as_mut().poll(cx).map(|_| ())
+    })
+    .await;
 }
 
 /// Counts a connection while it is open.
@@ -195,7 +208,7 @@ async fn drive<F, E>(
     served: F,
     finish: impl FnOnce(Pin<&mut F>),
     mut place: Place,
-    mut stopping: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
 ) -> Result<(), E>
 where
     F: Future<Output = Result<(), E>>,
@@ -204,7 +217,7 @@ where
     tokio::select! {
         biased;
         result = served.as_mut() => result,
-        () = stopped(&mut stopping) => {
+        () = stopped(stopping) => {
             finish(served.as_mut());
             served.await
         }

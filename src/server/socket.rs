@@ -270,13 +270,25 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::future::poll_fn;
     use std::io::IoSlice;
 
     use tokio::task::coop::{consume_budget, has_budget_remaining};
 
     use super::*;
+
+    /// What `poll` comes to, if its task has used up its turn when it is first polled.
+    pub(in super::super) async fn first_without_a_turn<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+        let mut fresh = true;
+        poll_fn(|cx| {
+            while std::mem::take(&mut fresh) && has_budget_remaining() {
+                fresh = pin!(consume_budget()).poll(cx).is_ready();
+            }
+            poll(cx)
+        })
+        .await
+    }
 
     #[test]
     fn parts_are_put_together_as_far_as_there_is_room() {
@@ -296,13 +308,7 @@ mod tests {
         let limits = Limits::default();
         let (near, _far) = tokio::io::duplex(1);
         let mut socket = Socket::new(near, Arc::default(), &limits);
-        let mut fresh = true;
-        let read = poll_fn(|cx| {
-            while std::mem::take(&mut fresh) && has_budget_remaining() {
-                fresh = pin!(consume_budget()).poll(cx).is_ready();
-            }
-            Pin::new(&mut socket).poll_read(cx, &mut ReadBuf::new(&mut [0]))
-        });
+        let read = first_without_a_turn(|cx| Pin::new(&mut socket).poll_read(cx, &mut ReadBuf::new(&mut [0])));
         let read = tokio::time::timeout(limits.idle * 2, read).await;
         assert_eq!(read.expect("the socket gives up by itself").unwrap_err().kind(), io::ErrorKind::TimedOut);
     }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::iter::Peekable;
+use std::sync::Arc;
 
 use crate::model::RowKey;
 
@@ -19,7 +20,7 @@ const MOST_KEPT: usize = if cfg!(test) { 3 } else { 1_000 };
 
 /// A walk over stretches of an index, each backwards.
 pub(super) struct IndexScanBack {
-    snapshot: Snapshot,
+    snapshot: Arc<Snapshot>,
     /// Those still to come.
     stretches: VecDeque<(Vec<u8>, Vec<u8>)>,
     /// Whether rows of the same values come by row id, and not from the last to the first, too.
@@ -34,7 +35,11 @@ pub(super) struct IndexScanBack {
 }
 
 impl IndexScanBack {
-    pub(super) fn new(snapshot: Snapshot, stretches: VecDeque<(Vec<u8>, Vec<u8>)>, by_values: bool) -> IndexScanBack {
+    pub(super) fn new(
+        snapshot: Arc<Snapshot>,
+        stretches: VecDeque<(Vec<u8>, Vec<u8>)>,
+        by_values: bool,
+    ) -> IndexScanBack {
         IndexScanBack { snapshot, stretches, by_values, from: Vec::new(), back: None, kept: Vec::new(), again: None }
     }
 

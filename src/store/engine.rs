@@ -58,7 +58,7 @@ pub(super) struct Engine {
     sweep: Sweep,
     disk: Mutex<Writable>,
     writing: Mutex<()>,
-    present: RwLock<Snapshot>,
+    present: RwLock<Arc<Snapshot>>,
 }
 
 /// A panic under one of these locks leaves nothing half done, so poison says nothing.
@@ -70,7 +70,7 @@ impl Engine {
     pub(super) fn new(disk: Disk, path: Option<PathBuf>, sweep: Sweep) -> Result<Engine, StoreError> {
         let present = Snapshot::of(disk.base()?, 0)?;
         let disk = Mutex::new(Writable { disk, health: Health::Good, remains: true, began: Instant::now() });
-        Ok(Engine { path, sweep, disk, writing: Mutex::new(()), present: RwLock::new(present) })
+        Ok(Engine { path, sweep, disk, writing: Mutex::new(()), present: RwLock::new(Arc::new(present)) })
     }
 
     pub(super) fn path(&self) -> Option<&PathBuf> {
@@ -78,20 +78,22 @@ impl Engine {
     }
 
     /// The present, for good.
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         self.present.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn change_present<T>(&self, change: impl FnOnce(&mut Snapshot) -> T) -> T {
-        change(&mut self.present.write().unwrap_or_else(PoisonError::into_inner))
+        change(Arc::make_mut(&mut self.present.write().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// Makes a batch visible, all of it at once.
     pub(super) fn commit(&self, changes: impl IntoIterator<Item = Hashed>, tip: Tip, schemas: Schemas) {
         let _writing = lock(&self.writing);
-        let Snapshot { active, seq, .. } = self.snapshot();
-        let seq = seq + 1;
-        active.insert(seq, changes);
+        let before = self.snapshot();
+        let seq = before.seq + 1;
+        before.active.insert(seq, changes);
+        // Nobody else may have it: then it need not be copied to be changed.
+        drop(before);
         self.change_present(|present| {
             present.seq = seq;
             present.tip = Arc::new(tip);
@@ -124,7 +126,7 @@ impl Engine {
         // Nobody waits while it is freed.
         let _written = {
             let _writing = lock(&self.writing);
-            let active = self.snapshot().active;
+            let active = self.snapshot().active.clone();
             if active.is_empty() {
                 return;
             }
@@ -138,7 +140,7 @@ impl Engine {
     }
 
     fn flush(&self, own: &mut Writable) -> Result<(), StoreError> {
-        let sealed = self.snapshot().sealed;
+        let sealed = self.snapshot().sealed.clone();
         if sealed.is_none() && !own.remains {
             return Ok(());
         }
@@ -162,7 +164,7 @@ impl Engine {
         match written.and_then(|remains| Ok((remains, own.disk.base()?))) {
             Ok((remains, base)) => {
                 own.remains = remains;
-                let written = match (self.snapshot().written, &sealed) {
+                let written = match (self.snapshot().written.clone(), &sealed) {
                     (Some(written), Some(sealed)) => {
                         written.absorb(sealed);
                         Some(written)

@@ -1,6 +1,7 @@
 //! Owns the way out: all pairs that replicas have in common, and their stream.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::StoreError;
 use super::keys;
@@ -10,13 +11,13 @@ use crate::mutants::{Mutant, on};
 
 /// A walk over all pairs but those that are local: in key order, without remains of what was dropped.
 pub(super) struct Live {
-    snapshot: Snapshot,
+    snapshot: Arc<Snapshot>,
     ranges: VecDeque<(Vec<u8>, Vec<u8>)>,
     current: Option<Merge>,
 }
 
 impl Live {
-    pub(super) fn new(snapshot: &Snapshot) -> Live {
+    pub(super) fn new(snapshot: &Arc<Snapshot>) -> Live {
         let mut tables: Vec<_> = snapshot.schemas.values().collect();
         tables.sort_unstable_by_key(|table| table.id);
         let mut ranges = VecDeque::from([(vec![keys::META], vec![keys::ROW])]);
@@ -57,13 +58,13 @@ pub struct Export {
 }
 
 enum Stage {
-    Start(Snapshot),
+    Start(Arc<Snapshot>),
     Pairs(Box<Live>),
     Done,
 }
 
 impl Export {
-    pub(super) fn new(snapshot: Snapshot) -> Export {
+    pub(super) fn new(snapshot: Arc<Snapshot>) -> Export {
         Export { stage: Stage::Start(snapshot), count: 0 }
     }
 

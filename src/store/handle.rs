@@ -137,7 +137,7 @@ impl Store {
     /// About how many bytes stay in memory though they are on disk.
     #[cfg(test)]
     pub(super) fn kept_bytes(&self) -> usize {
-        self.inner.engine.snapshot().written.map_or(0, |written| written.bytes())
+        self.inner.engine.snapshot().written.as_ref().map_or(0, |written| written.bytes())
     }
 
     /// Puts all that was applied before the call on disk; answers the marks on disk. Batches and
@@ -182,7 +182,7 @@ impl Store {
 
     /// The keyspace, for tests that look below the tables.
     #[cfg(test)]
-    pub(super) fn snapshot(&self) -> super::snapshot::Snapshot {
+    pub(super) fn snapshot(&self) -> Arc<super::snapshot::Snapshot> {
         self.inner.engine.snapshot()
     }
 

@@ -72,6 +72,13 @@ pub(super) fn whole(half: u32) -> u64 {
     u64::from(half) << 32 | u64::from(half)
 }
 
+/// Where a key is found. It says where the key's bytes are too: to compare them need not wait for the entry.
+#[derive(Clone, Copy)]
+struct Slot {
+    entry: u32,
+    key: Place,
+}
+
 #[derive(Default)]
 struct Map {
     arena: Arena,
@@ -79,7 +86,7 @@ struct Map {
     entries: Vec<Entry>,
     older: Vec<Version>,
     /// The places of the entries, by key.
-    by_key: HashTable<u32>,
+    by_key: HashTable<Slot>,
     /// The entries in key order, but for those that came since that was last made.
     in_order: Vec<Ranked>,
 }
@@ -116,7 +123,7 @@ impl Map {
     }
 
     fn find(&self, hash: u64, key: &[u8]) -> Option<u32> {
-        self.by_key.find(hash, |entry| self.key(*entry) == key).copied()
+        self.by_key.find(hash, |slot| self.arena.get(slot.key) == key).map(|slot| slot.entry)
     }
 
     fn insert(&mut self, seq: u64, hash: u64, (key, value): ChangeRef<'_>) {
@@ -127,10 +134,10 @@ impl Map {
             *newest = Version { older: NonZeroU32::new(self.older.len() as u32), ..version };
             return;
         }
-        let entry = self.entries.len() as u32;
-        self.entries.push(Entry { key: self.arena.put(key), half: hash as u32, newest: version });
+        let slot = Slot { entry: self.entries.len() as u32, key: self.arena.put(key) };
+        self.entries.push(Entry { key: slot.key, half: hash as u32, newest: version });
         let entries = &self.entries;
-        self.by_key.insert_unique(hash, entry, |entry| whole(entries[*entry as usize].half));
+        self.by_key.insert_unique(hash, slot, |slot| whole(entries[slot.entry as usize].half));
     }
 
     /// What an entry is at sequence number `seq`; `None` where it was not known here yet.

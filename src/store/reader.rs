@@ -14,7 +14,7 @@ use super::view::decode_row;
 /// The rows of a table under some keys, in their order, without those that are not there; cheaper where the next key is
 /// close to the one before.
 pub struct RowReader<K: Iterator> {
-    snapshot: Snapshot,
+    snapshot: Arc<Snapshot>,
     table: Arc<Table>,
     keys: Peekable<K>,
     /// Where the row looked for before is.
@@ -24,7 +24,7 @@ pub struct RowReader<K: Iterator> {
 }
 
 impl<K: Iterator<Item = Result<RowKey, StoreError>>> RowReader<K> {
-    pub(super) fn new(snapshot: Snapshot, table: Arc<Table>, keys: K) -> RowReader<K> {
+    pub(super) fn new(snapshot: Arc<Snapshot>, table: Arc<Table>, keys: K) -> RowReader<K> {
         RowReader { snapshot, table, keys: keys.peekable(), before: Vec::new(), finger: None }
     }
 

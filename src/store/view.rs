@@ -30,7 +30,7 @@ const SAMPLE: usize = 1_000;
 /// A view keeps what it sees from being freed: do not hold one longer than it is read.
 #[derive(Clone)]
 pub struct View {
-    snapshot: Snapshot,
+    snapshot: Arc<Snapshot>,
 }
 
 /// A hash of all that replicas have in common.
@@ -45,7 +45,7 @@ pub struct Digest {
 }
 
 impl View {
-    pub(super) fn new(snapshot: Snapshot) -> View {
+    pub(super) fn new(snapshot: Arc<Snapshot>) -> View {
         View { snapshot }
     }
 
@@ -239,7 +239,7 @@ pub struct Build {
 
 /// A walk over the entries of one index in one view.
 pub struct IndexScan {
-    snapshot: Snapshot,
+    snapshot: Arc<Snapshot>,
     ranges: VecDeque<(Vec<u8>, Vec<u8>)>,
     current: Option<Merge>,
 }

@@ -14,6 +14,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::*;
+use crate::server::socket::tests::first_without_a_turn;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const SHORT: Duration = Duration::from_millis(200);
@@ -330,4 +331,18 @@ async fn a_reader_that_says_it_takes_more_and_takes_nothing_is_closed() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), closed).await.expect("it is closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_the_server_stops_is_also_heard_where_the_first_look_finds_the_tasks_turn_used_up() {
+    let (stop, stopping) = watch::channel(false);
+    let mut stopped = pin!(stopped(stopping));
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        stop.send(true).unwrap();
+    });
+    let began = tokio::time::Instant::now();
+    let heard = first_without_a_turn(|cx| stopped.as_mut().poll(cx));
+    let heard = tokio::time::timeout(Duration::from_secs(1), heard).await;
+    assert!(heard.is_ok() && began.elapsed() < Duration::from_millis(10), "only {:?} later", began.elapsed());
 }

@@ -7,7 +7,7 @@ use super::common::{apply, contents, create, drop_table, on, put};
 
 /// How many keys of dropped tables are on disk: markers, rows.
 fn on_disk(store: &Store) -> (usize, usize) {
-    let base = store.snapshot().base;
+    let base = &store.snapshot().base;
     let count = |from: Vec<u8>| base.scan(&from, &keys::end(&from)).unwrap().map(Result::unwrap).count();
     (count(vec![keys::DROPPED]), count(keys::rows(0)))
 }
