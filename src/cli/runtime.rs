@@ -2,8 +2,12 @@
 
 use std::io;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+
+/// How long a thread for slow work waits for more. What a checkpoint had in memory goes back to the system with its thread.
+const IDLE: Duration = Duration::from_millis(100);
 
 /// A runtime with so many threads; with 0, one where there are two cores at most, else one a core.
 ///
@@ -15,8 +19,9 @@ pub(super) fn with_threads(threads: usize) -> io::Result<Runtime> {
         (0, cores) => cores,
         (threads, _) => threads,
     };
-    if threads == 1 {
-        return Builder::new_current_thread().enable_all().build();
+    let mut builder = if threads == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    if threads > 1 {
+        builder.worker_threads(threads);
     }
-    Builder::new_multi_thread().worker_threads(threads).enable_all().build()
+    builder.enable_all().thread_keep_alive(IDLE).build()
 }

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -17,6 +18,12 @@ use crate::model::{Code, Failure};
 
 /// The most reads that wait for one round.
 const QUEUE: usize = 16_384;
+
+/// How many reads are many.
+const MANY: usize = 32;
+
+/// What a read takes to be answered, at least, on the cores of a small machine together.
+const ANSWERED: Duration = Duration::from_micros(2);
 
 /// How late a read may be told that its time is over.
 const LATE: Duration = Duration::from_millis(10);
@@ -70,24 +77,43 @@ impl Barrier {
     }
 }
 
-/// Answers reads, a round for all that wait at a time.
+/// Those of a round that has ended, and how.
+type Ended = (Vec<Waiter>, Answer);
+
+/// Answers reads, a round for all that wait at a time, but for a half where they are many.
 async fn answer<F>(mut queue: mpsc::Receiver<Waiter>, round: impl Fn() -> F)
 where
     F: Future<Output = Result<u64, Failure>>,
 {
     let mut timer = Timer::new();
     let mut waiters = Vec::new();
+    let mut ended: Option<Ended> = None;
+    let mut took = Duration::MAX;
     loop {
-        if waiters.is_empty() {
-            match queue.recv().await {
-                Some(first) => waiters.push(first),
-                None => return,
+        if ended.is_none() {
+            if waiters.is_empty() {
+                match queue.recv().await {
+                    Some(first) => waiters.push(first),
+                    None => return,
+                }
+            }
+            after_the_ready().await;
+            take(&mut queue, &mut waiters);
+        }
+        let all = waiters.len() + ended.as_ref().map_or(0, |(before, _)| before.len());
+        let mut later = waiters.split_off(share(all, took).min(waiters.len()));
+        let began = Instant::now();
+        let mut round = pin!(round());
+        if let Some((before, outcome)) = ended.take() {
+            // It is on its way by then.
+            let ready = pin!(after_the_ready());
+            let early = select(&mut round, ready).await;
+            tell(before, &outcome);
+            if let Either::Left((outcome, _)) = early {
+                tell(std::mem::replace(&mut waiters, later), &outcome.map_err(Missed::Failed));
+                continue;
             }
         }
-        after_the_ready().await;
-        take(&mut queue, &mut waiters);
-        let mut round = pin!(round());
-        let mut later = Vec::new();
         let outcome = loop {
             if let Some(outcome) = timer.within(LATE, &mut round).await {
                 break outcome.map_err(Missed::Failed);
@@ -96,10 +122,27 @@ where
             send_away(&mut waiters);
             send_away(&mut later);
         };
-        for waiter in std::mem::replace(&mut waiters, later) {
-            // The reader may have given up.
-            let _ = waiter.answer.send(outcome.clone());
+        took = began.elapsed();
+        let before = std::mem::replace(&mut waiters, later);
+        take(&mut queue, &mut waiters);
+        if waiters.len() < MANY / 2 {
+            tell(before, &outcome);
+        } else {
+            ended = Some((before, outcome));
         }
+    }
+}
+
+/// How many of the reads under way take part in one round, if the last one took so long. Where that is less than to
+/// answer many, half of them wait for a round while the other half is answered, and the node is never idle.
+fn share(all: usize, took: Duration) -> usize {
+    if all < MANY || took > ANSWERED * all as u32 { all } else { all.div_ceil(2) }
+}
+
+fn tell(waiters: Vec<Waiter>, outcome: &Answer) {
+    for waiter in waiters {
+        // The reader may have given up.
+        let _ = waiter.answer.send(outcome.clone());
     }
 }
 

@@ -61,9 +61,9 @@ fn started() -> Option<f64> {
     Some(booted + ticks / rustix::param::clock_ticks_per_second() as f64)
 }
 
-/// Folds what the histograms have gathered, so that they stay small while nobody asks.
+/// Folds what the histograms have gathered, so that they stay small while nobody asks: they keep each time as it is till then.
 pub(super) async fn upkeep() {
-    let mut beat = tokio::time::interval(Duration::from_secs(5));
+    let mut beat = tokio::time::interval(Duration::from_millis(500));
     loop {
         beat.tick().await;
         if let Some(recorder) = recorder() {

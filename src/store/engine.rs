@@ -27,6 +27,12 @@ pub(super) type Sweep = fn(&mut Pairs) -> Result<bool, StoreError>;
 /// became full, so that there are never three of those.
 const WRITTEN_BYTES: usize = 16 << 20;
 
+/// The same where little is written: nearly two that became full, as the next one becomes so late, if ever.
+const CALM_WRITTEN_BYTES: usize = 24 << 20;
+
+/// Little is less than so many bytes a second since the checkpoint before.
+const CALM: f64 = 1e6;
+
 /// A checkpoint takes its time unless more than so many bytes a second were written since the one before. Rests would only
 /// make the next one larger then.
 const BRISK: f64 = 6e6;
@@ -110,19 +116,22 @@ impl Engine {
             Health::Unknown => return Err(StoreError::Io { file: disk.disk.file().into(), source: failed_before() }),
         }
         let before = std::mem::replace(&mut disk.began, Instant::now());
-        if self.snapshot().active.bytes() as f64 > BRISK * before.elapsed().as_secs_f64() {
+        let rate = self.snapshot().active.bytes() as f64 / before.elapsed().as_secs_f64();
+        if rate > BRISK {
             hurry();
         }
+        let keep = if rate < CALM { CALM_WRITTEN_BYTES } else { WRITTEN_BYTES };
         if self.snapshot().sealed.is_some() {
             // A checkpoint failed. Its overlay goes first, so that there are never more than two.
-            self.flush(&mut disk)?;
+            self.flush(&mut disk, keep)?;
         }
-        self.seal();
-        self.flush(&mut disk)
+        self.seal(keep);
+        self.flush(&mut disk, keep)
     }
 
-    /// Gives writers a new overlay; the old one is complete from here on.
-    fn seal(&self) {
+    /// Gives writers a new overlay; the old one is complete from here on. What was written before stays in memory if
+    /// that makes no more than `keep` bytes.
+    fn seal(&self, keep: usize) {
         // Nobody waits while it is freed.
         let _written = {
             let _writing = lock(&self.writing);
@@ -134,12 +143,13 @@ impl Engine {
             self.change_present(|present| {
                 let all = active.bytes() + present.written.as_ref().map_or(0, |written| written.bytes());
                 present.sealed = Some(std::mem::replace(&mut present.active, successor));
-                present.written.take_if(|_| all > WRITTEN_BYTES)
+                present.written.take_if(|_| all > keep)
             })
         };
     }
 
-    fn flush(&self, own: &mut Writable) -> Result<(), StoreError> {
+    /// Writes the sealed overlay; it stays in memory if it has no more than `keep` bytes.
+    fn flush(&self, own: &mut Writable, keep: usize) -> Result<(), StoreError> {
         let sealed = self.snapshot().sealed.clone();
         if sealed.is_none() && !own.remains {
             return Ok(());
@@ -169,7 +179,7 @@ impl Engine {
                         written.absorb(sealed);
                         Some(written)
                     }
-                    (None, Some(sealed)) => Some(sealed.clone()).filter(|sealed| sealed.bytes() <= WRITTEN_BYTES),
+                    (None, Some(sealed)) => Some(sealed.clone()).filter(|sealed| sealed.bytes() <= keep),
                     (written, None) => written,
                 };
                 self.change_present(|present| {
