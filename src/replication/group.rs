@@ -95,24 +95,29 @@ impl Group {
             match self.read_barrier(until).await {
                 Ok(()) => {}
                 Err(Missed::Failed(failure)) => return Err(failure),
-                Err(Missed::Late) if until == deadline && self.core.health.borrow().fresh => {
-                    let message = format!("node {} could not prove in time that it is up to date", self.core.id);
-                    return Err(Failure::new(Code::Timeout, message));
-                }
-                Err(Missed::Late) if self.core.has_no_room() => {
-                    let message =
-                        format!("the disk of node {} is full and it is behind; nothing was read", self.core.id);
-                    let hint = "ask another node, or read with level=stale; free some space on its disk";
-                    return Err(Failure::new(Code::DiskFull, message).hint(hint));
-                }
-                Err(Missed::Late) => return Err(self.no_leader("nothing was read").await),
+                // In boxes, here and below, is what few reads need: it would make the futures of all of them larger.
+                Err(Missed::Late) => return Err(Box::pin(self.not_in_time(until == deadline)).await),
             }
         }
         let view = self.core.store.view();
         match want.min_revision {
-            Some(least) if view.revision() < least => self.await_revision(least, deadline).await,
+            Some(least) if view.revision() < least => Box::pin(self.await_revision(least, deadline)).await,
             _ => Ok(view),
         }
+    }
+
+    /// Why nothing was read; `own` says that no time was left but what the request had.
+    async fn not_in_time(&self, own: bool) -> Failure {
+        if own && self.core.health.borrow().fresh {
+            let message = format!("node {} could not prove in time that it is up to date", self.core.id);
+            return Failure::new(Code::Timeout, message);
+        }
+        if self.core.has_no_room() {
+            let message = format!("the disk of node {} is full and it is behind; nothing was read", self.core.id);
+            let hint = "ask another node, or read with level=stale; free some space on its disk";
+            return Failure::new(Code::DiskFull, message).hint(hint);
+        }
+        self.no_leader("nothing was read").await
     }
 
     /// Waits, at most until `until`, for all that was committed when this began.
@@ -123,7 +128,7 @@ impl Group {
                     if Instant::now() >= until {
                         return Err(Missed::Late);
                     }
-                    self.leadership_moved(until.min(Instant::now() + LOOK_AGAIN)).await;
+                    Box::pin(self.leadership_moved(until.min(Instant::now() + LOOK_AGAIN))).await;
                 }
                 outcome => break outcome?,
             }
@@ -131,6 +136,10 @@ impl Group {
         if *self.core.applied.borrow() >= index {
             return Ok(());
         }
+        Box::pin(self.await_applied(index, until)).await
+    }
+
+    async fn await_applied(&self, index: u64, until: Instant) -> Result<(), Missed> {
         let mut applied = self.core.applied.clone();
         match timeout_at(until, applied.wait_for(|applied| *applied >= index)).await {
             Ok(Ok(_)) => Ok(()),

@@ -3,6 +3,7 @@
 //! hyper's own header timeout also runs between requests and allocates for each; here one timer a
 //! connection is armed once and only looked at again when it fires.
 
+use std::cell::RefCell;
 use std::future::Future as _;
 use std::io;
 use std::pin::{Pin, pin};
@@ -19,7 +20,12 @@ use tokio::time::{Instant, Sleep};
 use super::Limits;
 
 /// Up to how many bytes the parts of a write are put together first: the system takes more for several.
-const SHORT: usize = 1024;
+const SHORT: usize = 4096;
+
+thread_local! {
+    /// Where they are put together.
+    static WHOLE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What the service tells the socket below it.
 #[derive(Debug, Default)]
@@ -205,14 +211,14 @@ impl<S> Socket<S> {
     }
 }
 
-/// The parts as one, if that is short.
-fn gathered<'a>(parts: &[io::IoSlice<'_>], short: &'a mut [u8; SHORT]) -> Option<&'a [u8]> {
-    let mut len = 0;
-    for part in parts {
-        short.get_mut(len..len + part.len())?.copy_from_slice(part);
-        len += part.len();
+/// Puts the parts together in `whole`, if they are short; answers whether they are.
+fn gather(parts: &[io::IoSlice<'_>], whole: &mut Vec<u8>) -> bool {
+    whole.clear();
+    let short = parts.iter().map(|part| part.len()).sum::<usize>() <= SHORT;
+    if short {
+        parts.iter().for_each(|part| whole.extend_from_slice(part));
     }
-    Some(&short[..len])
+    short
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
@@ -248,11 +254,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let mut short = [0; SHORT];
-        let result = match gathered(parts, &mut short) {
-            Some(whole) => Pin::new(&mut this.stream).poll_write(cx, whole),
-            None => Pin::new(&mut this.stream).poll_write_vectored(cx, parts),
-        };
+        let stream = Pin::new(&mut this.stream);
+        let result = WHOLE.with_borrow_mut(|whole| match gather(parts, whole) {
+            true => stream.poll_write(cx, whole),
+            false => stream.poll_write_vectored(cx, parts),
+        });
         this.wrote(cx, result)
     }
 
@@ -295,7 +301,8 @@ pub(super) mod tests {
         let (head, body) = ([1; 40], [2; SHORT]);
         let all = |parts: &[&[u8]]| {
             let parts: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
-            gathered(&parts, &mut [0; SHORT]).map(<[u8]>::to_vec)
+            let mut whole = vec![9];
+            gather(&parts, &mut whole).then_some(whole)
         };
         assert_eq!(all(&[&head, &body[..3]]), Some([&head[..], &body[..3]].concat()));
         assert_eq!(all(&[&head, &[], &body[40..]]).map(|whole| whole.len()), Some(SHORT));
