@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// How long a thread for slow work waits for more. What a checkpoint had in memory goes back to the system with its thread.
+/// How long a thread for slow work waits for more. What it had in memory, as the lines of an import, goes back to the system
+/// with it.
 const IDLE: Duration = Duration::from_millis(100);
 
 /// A runtime with so many threads; with 0, one where there are two cores at most, else one a core.

@@ -16,14 +16,14 @@ use super::batcher::after_the_ready;
 use super::timer::Timer;
 use crate::model::{Code, Failure};
 
-/// The most reads that wait for one round.
+/// The most reads that come between two looks at the queue.
 const QUEUE: usize = 16_384;
 
-/// How many reads are many.
-const MANY: usize = 32;
+/// How many reads are many; so few in debug builds that tests and the simulation have as many.
+const MANY: usize = if cfg!(debug_assertions) { 4 } else { 32 };
 
-/// What a read takes to be answered, at least, on the cores of a small machine together.
-const ANSWERED: Duration = Duration::from_micros(2);
+/// What a read takes to be answered, at least, on the cores of a small machine together; as long as any round in debug builds.
+const ANSWERED: Duration = if cfg!(debug_assertions) { Duration::from_secs(1) } else { Duration::from_micros(2) };
 
 /// How late a read may be told that its time is over.
 const LATE: Duration = Duration::from_millis(10);
@@ -153,10 +153,10 @@ fn take(queue: &mut mpsc::Receiver<Waiter>, waiters: &mut Vec<Waiter>) {
     }
 }
 
-/// Tells those whose time is over.
+/// Tells those whose time is over, and forgets those that have given up.
 fn send_away(waiters: &mut Vec<Waiter>) {
     let now = Instant::now();
-    for late in waiters.extract_if(.., |waiter| waiter.until <= now) {
+    for late in waiters.extract_if(.., |waiter| waiter.until <= now || waiter.answer.is_closed()) {
         // The reader may have given up.
         let _ = late.answer.send(Err(Missed::Late));
     }
@@ -165,7 +165,7 @@ fn send_away(waiters: &mut Vec<Waiter>) {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use tokio::task::JoinSet;
 
@@ -223,6 +223,70 @@ mod tests {
         assert_eq!(first.await.unwrap(), 9);
         let others = tokio::time::timeout(Duration::from_secs(1), others.join_all()).await;
         assert_eq!(others.expect("no second round is needed"), [9; 20]);
+    }
+
+    #[test]
+    fn many_reads_share_out_where_a_round_takes_less_than_their_answers() {
+        let most = ANSWERED * 65;
+        for (all, took, share) in [
+            (MANY - 1, Duration::ZERO, MANY - 1),
+            (MANY, Duration::ZERO, MANY / 2),
+            (65, most, 33),
+            (65, most + Duration::from_nanos(1), 65),
+            (1_000, Duration::MAX, 1_000),
+        ] {
+            assert_eq!(super::share(all, took), share, "{all} reads, {took:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_of_many_reads_wait_for_a_round_of_their_own() {
+        let (barrier, mut rounds) = barrier();
+        // The first round tells how long they take.
+        for (reads, answers) in [(1, vec![1]), (64, [[2; 32], [3; 32]].concat()), (3, vec![4; 3])] {
+            let reads = read(&barrier, reads);
+            let mut indexes = answers.clone();
+            indexes.dedup();
+            for index in indexes {
+                let round = tokio::time::timeout(Duration::from_secs(1), rounds.recv()).await;
+                round.expect("a round for those left").unwrap().send(index).unwrap();
+            }
+            let mut answered = reads.join_all().await;
+            answered.sort_unstable();
+            assert_eq!(answered, answers);
+        }
+    }
+
+    #[tokio::test]
+    async fn each_read_is_answered_by_a_round_that_began_after_it() {
+        let begun = Arc::new(AtomicU64::new(0));
+        let barrier = Barrier::start({
+            let begun = begun.clone();
+            move || {
+                let number = begun.fetch_add(1, Ordering::Relaxed);
+                async move {
+                    for _ in 0..number % 7 {
+                        tokio::task::yield_now().await;
+                    }
+                    Ok(number)
+                }
+            }
+        });
+        let mut readers = JoinSet::new();
+        for reader in 0..40 {
+            let (barrier, begun) = (barrier.clone(), begun.clone());
+            readers.spawn(async move {
+                for read in 0..50 {
+                    let before = begun.load(Ordering::Relaxed);
+                    let number = barrier.index(in_a_second()).await.unwrap();
+                    assert!(number >= before, "round {number}, though {before} had begun");
+                    for _ in 0..(reader * read) % 5 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            });
+        }
+        readers.join_all().await;
     }
 
     #[tokio::test(start_paused = true)]

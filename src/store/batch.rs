@@ -215,7 +215,7 @@ impl<'a> Batch<'a> {
     }
 
     /// All changes, each key once.
-    pub(super) fn into_changes(self) -> impl Iterator<Item = Hashed> {
+    pub(super) fn into_changes(self) -> impl Iterator<Item = Hashed> + use<> {
         self.staged.into_iter()
     }
 

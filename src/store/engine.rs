@@ -98,7 +98,6 @@ impl Engine {
         let before = self.snapshot();
         let seq = before.seq + 1;
         before.active.insert(seq, changes);
-        // Nobody else may have it: then it need not be copied to be changed.
         drop(before);
         self.change_present(|present| {
             present.seq = seq;
@@ -109,6 +108,11 @@ impl Engine {
 
     /// Puts all that was committed before the call on disk.
     pub(super) fn checkpoint(&self) -> Result<(), StoreError> {
+        self.checkpoint_and_keep(|rate| if rate < CALM { CALM_WRITTEN_BYTES } else { WRITTEN_BYTES })
+    }
+
+    /// The same; `keep` tells by the bytes written a second how many stay in memory.
+    pub(super) fn checkpoint_and_keep(&self, keep: impl FnOnce(f64) -> usize) -> Result<(), StoreError> {
         let mut disk = lock(&self.disk);
         match disk.health {
             Health::Good => {}
@@ -120,7 +124,7 @@ impl Engine {
         if rate > BRISK {
             hurry();
         }
-        let keep = if rate < CALM { CALM_WRITTEN_BYTES } else { WRITTEN_BYTES };
+        let keep = keep(rate);
         if self.snapshot().sealed.is_some() {
             // A checkpoint failed. Its overlay goes first, so that there are never more than two.
             self.flush(&mut disk, keep)?;
@@ -174,7 +178,15 @@ impl Engine {
         match written.and_then(|remains| Ok((remains, own.disk.base()?))) {
             Ok((remains, base)) => {
                 own.remains = remains;
-                let written = match (self.snapshot().written.clone(), &sealed) {
+                // The first checkpoint after a rest may be one of many: then there is no room for more.
+                let quick = sealed.as_ref().is_some_and(|sealed| self.outruns(sealed));
+                let keep = if quick { keep.min(WRITTEN_BYTES) } else { keep };
+                let fits = |written: &Arc<Overlay>| {
+                    written.bytes() + sealed.as_ref().map_or(0, |sealed| sealed.bytes()) <= keep
+                };
+                // Nobody waits while it is freed.
+                let before = self.snapshot().written.clone();
+                let written = match (before.clone().filter(fits), &sealed) {
                     (Some(written), Some(sealed)) => {
                         written.absorb(sealed);
                         Some(written)
@@ -204,10 +216,15 @@ impl Engine {
         }
     }
 
+    /// Whether the overlay that takes writes is as large as the one that is being written already.
+    fn outruns(&self, sealed: &Overlay) -> bool {
+        self.snapshot().active.bytes() >= sealed.bytes()
+    }
+
     /// Takes its time until the next overlay is as large.
     fn write_overlay(&self, sealed: &Overlay, pairs: &mut Pairs) -> Result<(), StoreError> {
         sealed.for_newest(|changes| {
-            if self.snapshot().active.bytes() >= sealed.bytes() {
+            if self.outruns(sealed) {
                 hurry();
             }
             pairs.change(changes.inspect(|_| breathe()))

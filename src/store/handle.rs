@@ -109,7 +109,10 @@ impl Store {
             proposals.iter().map(|proposal| apply(&mut catalog, &mut batch, proposal)).collect();
         let answers = answers?;
         let (tip, schemas) = catalog.finish(&mut batch, marks)?;
-        self.inner.engine.commit(batch.into_changes(), tip, schemas);
+        let changes = batch.into_changes();
+        // If nobody else has it, the present need not be copied to be changed.
+        drop(snapshot);
+        self.inner.engine.commit(changes, tip, schemas);
         *writer = Some((catalog, known));
         Ok(answers)
     }
@@ -138,6 +141,12 @@ impl Store {
     #[cfg(test)]
     pub(super) fn kept_bytes(&self) -> usize {
         self.inner.engine.snapshot().written.as_ref().map_or(0, |written| written.bytes())
+    }
+
+    /// A checkpoint after which so many bytes at most stay in memory.
+    #[cfg(test)]
+    pub(super) fn checkpoint_and_keep(&self, bytes: usize) {
+        self.inner.engine.checkpoint_and_keep(|_| bytes).unwrap();
     }
 
     /// Puts all that was applied before the call on disk; answers the marks on disk. Batches and

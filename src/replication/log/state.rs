@@ -11,7 +11,7 @@ use super::format::{damaged, unseal};
 use crate::disk::File;
 
 /// How many bytes of durable entries are kept in the cache.
-const CACHE_BYTES: usize = 4 << 20;
+const CACHE_BYTES: usize = 2 << 20;
 
 /// What the log's handles and its writer share.
 pub(super) struct Shared {
