@@ -1,7 +1,7 @@
 //! Owns the read barrier: from which log index on a linearizable read may be answered.
 //!
-//! All reads that wait at one moment share one round (`read_index`); a read that comes while
-//! a round is under way waits for the next, since the round may have begun first.
+//! All reads that wait at one moment share one round (`read_index`), or two where they are many; a read that comes
+//! while a round is under way waits for the next, since the round may have begun first.
 //! A round is messages and wake-ups on every node, so whoever is ready to ask goes before it.
 
 use std::future::Future;
