@@ -305,7 +305,8 @@ mod tests {
         // While that round is under way.
         let (next_short, next_long) = (tokio::spawn(wait(75)), tokio::spawn(wait(900)));
         for (read, until) in [(short, 55), (next_short, 75)] {
-            let (index, at) = read.await.unwrap();
+            let told = tokio::time::timeout(Duration::from_secs(1), read).await;
+            let (index, at) = told.expect("it is told").unwrap();
             assert_eq!(index, Err(Missed::Late));
             assert!((until..=until + LATE.as_millis() as u64).contains(&at), "{at} ms, not {until}");
         }
