@@ -21,8 +21,6 @@ pub(super) fn with_threads(threads: usize) -> io::Result<Runtime> {
         (threads, _) => threads,
     };
     let mut builder = if threads == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
-    if threads > 1 {
-        builder.worker_threads(threads);
-    }
-    builder.enable_all().thread_keep_alive(IDLE).build()
+    // With one thread the number of workers has no effect.
+    builder.worker_threads(threads).enable_all().thread_keep_alive(IDLE).build()
 }

@@ -72,7 +72,7 @@ pub fn decode_segment(segment: &str) -> Result<String, Failure> {
         let shown = excerpt(segment, 80);
         Failure::new(Code::BadName, format!("\"{shown}\" is no name: {why}"))
     };
-    if !segment.bytes().any(|byte| byte == b'%') {
+    if !segment.contains('%') {
         return Ok(segment.into());
     }
     let whole = |rest: &str| rest.len() >= 2 && rest.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit);

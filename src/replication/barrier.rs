@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::future::{Either, select};
+use futures::future::{maybe_done, select};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -35,6 +35,13 @@ pub(crate) enum Missed {
     Late,
     /// It cannot be had.
     Failed(Failure),
+}
+
+impl Missed {
+    /// The node ends first.
+    pub(super) fn shutting_down() -> Missed {
+        Missed::Failed(Failure::new(Code::ShuttingDown, "the node is shutting down"))
+    }
 }
 
 type Answer = Result<u64, Missed>;
@@ -72,8 +79,7 @@ impl Barrier {
             let full = Failure::new(Code::Overloaded, "too many reads are waiting").hint("try again in a moment");
             return Err(Missed::Failed(full));
         }
-        let ended = || Failure::new(Code::ShuttingDown, "the node is shutting down");
-        waits.await.unwrap_or_else(|_| Err(Missed::Failed(ended())))
+        waits.await.unwrap_or_else(|_| Err(Missed::shutting_down()))
     }
 }
 
@@ -103,25 +109,19 @@ where
         let all = waiters.len() + ended.as_ref().map_or(0, |(before, _)| before.len());
         let mut later = waiters.split_off(share(all, took).min(waiters.len()));
         let began = Instant::now();
-        let mut round = pin!(round());
+        let mut round = pin!(maybe_done(round()));
         if let Some((before, outcome)) = ended.take() {
             // It is on its way by then.
             let ready = pin!(after_the_ready());
-            let early = select(&mut round, ready).await;
+            let _ = select(&mut round, ready).await;
             tell(before, &outcome);
-            if let Either::Left((outcome, _)) = early {
-                tell(std::mem::replace(&mut waiters, later), &outcome.map_err(Missed::Failed));
-                continue;
-            }
         }
-        let outcome = loop {
-            if let Some(outcome) = timer.within(LATE, &mut round).await {
-                break outcome.map_err(Missed::Failed);
-            }
+        while timer.within(LATE, &mut round).await.is_none() {
             take(&mut queue, &mut later);
             send_away(&mut waiters);
             send_away(&mut later);
-        };
+        }
+        let outcome = round.take_output().expect("it is over").map_err(Missed::Failed);
         took = began.elapsed();
         let before = std::mem::replace(&mut waiters, later);
         take(&mut queue, &mut waiters);

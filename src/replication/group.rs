@@ -143,7 +143,7 @@ impl Group {
         let mut applied = self.core.applied.clone();
         match timeout_at(until, applied.wait_for(|applied| *applied >= index)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(Missed::Failed(Failure::new(Code::ShuttingDown, "the node is shutting down"))),
+            Ok(Err(_)) => Err(Missed::shutting_down()),
             Err(_) => Err(Missed::Late),
         }
     }

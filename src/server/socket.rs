@@ -13,7 +13,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
 use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep};
 

@@ -95,10 +95,11 @@ impl Engine {
     /// Makes a batch visible, all of it at once.
     pub(super) fn commit(&self, changes: impl IntoIterator<Item = Hashed>, tip: Tip, schemas: Schemas) {
         let _writing = lock(&self.writing);
-        let before = self.snapshot();
-        let seq = before.seq + 1;
-        before.active.insert(seq, changes);
-        drop(before);
+        let seq = {
+            let before = self.snapshot();
+            before.active.insert(before.seq + 1, changes);
+            before.seq + 1
+        };
         self.change_present(|present| {
             present.seq = seq;
             present.tip = Arc::new(tip);
@@ -158,7 +159,8 @@ impl Engine {
         if sealed.is_none() && !own.remains {
             return Ok(());
         }
-        self.check_space(own.disk.file(), sealed.as_ref().map_or(0, |sealed| sealed.bytes()))?;
+        let bytes = sealed.as_ref().map_or(0, |sealed| sealed.bytes());
+        self.check_space(own.disk.file(), bytes)?;
         let apart = sealed.as_ref().filter(|_| on(Mutant::AppliedApart));
         let apart = apart.map_or(Ok(()), |sealed| own.disk.write(|pairs| write_mark(sealed, pairs)));
         let written = apart.and_then(|()| {
@@ -181,17 +183,14 @@ impl Engine {
                 // The first checkpoint after a rest may be one of many: then there is no room for more.
                 let quick = sealed.as_ref().is_some_and(|sealed| self.outruns(sealed));
                 let keep = if quick { keep.min(WRITTEN_BYTES) } else { keep };
-                let fits = |written: &Arc<Overlay>| {
-                    written.bytes() + sealed.as_ref().map_or(0, |sealed| sealed.bytes()) <= keep
-                };
                 // Nobody waits while it is freed.
                 let before = self.snapshot().written.clone();
-                let written = match (before.clone().filter(fits), &sealed) {
+                let written = match (before.clone().filter(|written| written.bytes() + bytes <= keep), &sealed) {
                     (Some(written), Some(sealed)) => {
                         written.absorb(sealed);
                         Some(written)
                     }
-                    (None, Some(sealed)) => Some(sealed.clone()).filter(|sealed| sealed.bytes() <= keep),
+                    (None, Some(sealed)) => Some(sealed.clone()).filter(|_| bytes <= keep),
                     (written, None) => written,
                 };
                 self.change_present(|present| {
