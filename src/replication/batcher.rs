@@ -6,6 +6,8 @@
 //! peer, the next ones follow it all the same, so that what waits is the disk or the wire and not a queue.
 //! Two followers that forward much would have a batch each, by turns, and twice as many of them: so a batch with much
 //! in it waits a moment for the one of the batch before, which as a rule was answered just now and forwards again.
+//! And those who write through a follower would fall apart into many and few, by turns: so what it forwards waits a moment
+//! until it is half of both. One half is under way while the other is answered.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -29,7 +31,7 @@ const BATCH_ITEMS: usize = 1024;
 const IN_FLIGHT: usize = 8;
 /// How long a batch waits for the one before it.
 const PATIENCE: Duration = Duration::from_millis(5);
-/// How long a batch waits for the nodes that forwarded much in the one before it.
+/// How long a batch waits for those who are expected to be in it.
 const LATE: Duration = Duration::from_millis(1);
 /// How many items make much.
 const MUCH: usize = 8;
@@ -54,6 +56,15 @@ struct Submission {
     reply: Reply,
 }
 
+/// Whom a batch waits a moment for, if the one before it had much.
+#[derive(Clone, Copy)]
+pub(crate) enum Company {
+    /// The nodes that forwarded much of that one.
+    Nodes,
+    /// Whoever it takes to be half of those that one had and those that waited meanwhile.
+    Half,
+}
+
 /// The queue in front of a way to deliver batches.
 #[derive(Clone)]
 pub(crate) struct Batcher {
@@ -62,13 +73,13 @@ pub(crate) struct Batcher {
 
 impl Batcher {
     /// Starts gathering; batches go through `deliver`.
-    pub(crate) fn start<D, F>(deliver: D) -> Batcher
+    pub(crate) fn start<D, F>(company: Company, deliver: D) -> Batcher
     where
         D: Fn(Batch, usize, Place) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Answers, Refusal>> + Send + 'static,
     {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(gather(waiting, deliver));
+        tokio::spawn(gather(waiting, company, deliver));
         Batcher { queue }
     }
 
@@ -95,7 +106,7 @@ pub(super) async fn after_the_ready() {
     }
 }
 
-async fn gather<D, F>(mut waiting: mpsc::Receiver<Submission>, deliver: D)
+async fn gather<D, F>(mut waiting: mpsc::Receiver<Submission>, company: Company, deliver: D)
 where
     D: Fn(Batch, usize, Place) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Answers, Refusal>> + Send + 'static,
@@ -104,7 +115,7 @@ where
     let mut timer = Timer::new();
     let mut before: Option<JoinHandle<()>> = None;
     let mut held: Option<Submission> = None;
-    let mut expected = Expected::default();
+    let mut expected = Expected::new(company);
     loop {
         let first = match held.take() {
             Some(first) => first,
@@ -119,6 +130,10 @@ where
             let _ = timer.within(PATIENCE, before).await;
         }
         after_the_ready().await;
+        if matches!(company, Company::Half) {
+            // Those answered last have no other batch to come with.
+            after_the_ready().await;
+        }
         let mut gathered = Gathered::new(first);
         let late = Instant::now() + LATE;
         let mut waited = false;
@@ -186,18 +201,37 @@ impl Gathered {
     }
 }
 
-/// The nodes that forwarded much in the last batch, and are about to do so again.
-#[derive(Default)]
+/// Who is about to submit again, as they were in the last batch.
 struct Expected {
+    company: Company,
+    /// The nodes that forwarded much in it.
     nodes: Vec<u64>,
+    /// How many items it had.
+    last: usize,
+    /// How many items waited for this one, once that is known.
+    waiting: Option<usize>,
     /// For how many batches nobody is waited for.
     respite: u32,
 }
 
 impl Expected {
-    /// Whether a batch with much in it is still without one of them.
-    fn lack(&self, gathered: &Gathered) -> bool {
-        self.respite == 0 && gathered.count >= MUCH && !self.nodes.iter().all(|node| gathered.has(*node))
+    fn new(company: Company) -> Expected {
+        Expected { company, nodes: Vec::new(), last: 0, waiting: None, respite: 0 }
+    }
+
+    /// Whether a batch, which has all that waited for it, is still without some of them.
+    fn lack(&mut self, gathered: &Gathered) -> bool {
+        match self.company {
+            Company::Nodes => {
+                let all = self.nodes.iter().all(|node| gathered.has(*node));
+                self.respite == 0 && gathered.count >= MUCH && !all
+            }
+            // Those who do not come again make the next batch smaller, which waits for fewer.
+            Company::Half => {
+                let waiting = *self.waiting.get_or_insert(gathered.count);
+                self.last >= MUCH && gathered.count < (self.last + waiting) / 2
+            }
+        }
     }
 
     /// Notes a batch, and whether somebody was waited for.
@@ -206,6 +240,7 @@ impl Expected {
         self.respite = if in_vain { RESPITE } else { self.respite.saturating_sub(1) };
         let much = gathered.submissions.iter().filter(|submission| submission.count >= MUCH);
         self.nodes = much.filter_map(|submission| submission.from).collect();
+        (self.last, self.waiting) = (gathered.count, None);
     }
 }
 
@@ -240,7 +275,7 @@ mod tests {
     use super::*;
 
     /// A batcher whose batches are told with their sizes, and end when they are told to.
-    fn batcher() -> (Batcher, mpsc::UnboundedReceiver<(usize, oneshot::Sender<()>)>) {
+    fn batcher(company: Company) -> (Batcher, mpsc::UnboundedReceiver<(usize, oneshot::Sender<()>)>) {
         let (began, batches) = mpsc::unbounded_channel();
         let deliver = move |_, count, place| {
             let (end, ended) = oneshot::channel();
@@ -251,7 +286,7 @@ mod tests {
                 Err(Refusal::Unknown("of no matter".into()))
             }
         };
-        (Batcher::start(deliver), batches)
+        (Batcher::start(company, deliver), batches)
     }
 
     /// Submits so many items, each by itself.
@@ -264,7 +299,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_while_a_batch_is_under_way_makes_the_next_one() {
-        let (batcher, mut batches) = batcher();
+        let (batcher, mut batches) = batcher(Company::Nodes);
         submit(&batcher, 1);
         let (count, end) = batches.recv().await.unwrap();
         assert_eq!(count, 1);
@@ -278,7 +313,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_batch_that_takes_long_holds_up_the_next_ones_only_so_far() {
-        let (batcher, mut batches) = batcher();
+        let (batcher, mut batches) = batcher(Company::Nodes);
         let mut under_way = Vec::new();
         let began = Instant::now();
         for _ in 0..IN_FLIGHT {
@@ -309,17 +344,46 @@ mod tests {
         });
     }
 
+    /// Ends the next batch, which begins after so long, and tells how large it is.
+    async fn next(batches: &mut mpsc::UnboundedReceiver<(usize, oneshot::Sender<()>)>, after: Duration) -> usize {
+        let began = Instant::now();
+        let (count, end) = batches.recv().await.unwrap();
+        end.send(()).unwrap();
+        // The timer's ticks are a millisecond.
+        assert!(began.elapsed() >= after && began.elapsed() <= after + Duration::from_millis(1), "{count}");
+        count
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_forwarded_waits_a_moment_to_be_half_of_those_who_write() {
+        let (batcher, mut batches) = batcher(Company::Half);
+        let later = |items| {
+            let batcher = batcher.clone();
+            tokio::spawn(async move {
+                after_the_ready().await;
+                after_the_ready().await;
+                submit(&batcher, items);
+            });
+        };
+        submit(&batcher, 3 * MUCH);
+        let (count, end) = batches.recv().await.unwrap();
+        assert_eq!(count, 3 * MUCH);
+        submit(&batcher, MUCH);
+        end.send(()).unwrap();
+        later(2 * MUCH);
+        assert_eq!(next(&mut batches, Duration::ZERO).await, 3 * MUCH, "some of those answered come again meanwhile");
+        submit(&batcher, 3 * MUCH);
+        assert_eq!(next(&mut batches, Duration::ZERO).await, 3 * MUCH, "who is half already waits for nobody");
+        submit(&batcher, 1);
+        assert_eq!(next(&mut batches, LATE).await, 1, "in vain");
+        submit(&batcher, MUCH);
+        assert_eq!(next(&mut batches, Duration::ZERO).await, MUCH, "the one before had few");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_batch_waits_a_moment_for_a_node_that_forwarded_much_in_the_one_before() {
-        let (batcher, mut batches) = batcher();
-        let mut next = async |after: Duration| {
-            let began = Instant::now();
-            let (count, end) = batches.recv().await.unwrap();
-            end.send(()).unwrap();
-            // The timer's ticks are a millisecond.
-            assert!(began.elapsed() >= after && began.elapsed() <= after + Duration::from_millis(1), "{count}");
-            count
-        };
+        let (batcher, mut batches) = batcher(Company::Nodes);
+        let mut next = async |after: Duration| next(&mut batches, after).await;
         let both = |second: usize| {
             forward(&batcher, 2, MUCH);
             forward(&batcher, 3, second);
@@ -353,7 +417,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_fit_into_a_batch_was_waited_for_in_vain() {
-        let (batcher, mut batches) = batcher();
+        let (batcher, mut batches) = batcher(Company::Nodes);
         let large = BATCH_ITEMS / 2 + 1;
         forward(&batcher, 2, MUCH);
         forward(&batcher, 3, MUCH);
@@ -374,7 +438,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_batch_that_gave_its_place_back_holds_up_none() {
         let (began, mut batches) = mpsc::unbounded_channel();
-        let batcher = Batcher::start(move |_, count, place| {
+        let batcher = Batcher::start(Company::Half, move |_, count, place| {
             drop(place);
             began.send(count).unwrap();
             std::future::pending()
