@@ -6,8 +6,8 @@
 //! peer, the next ones follow it all the same, so that what waits is the disk or the wire and not a queue.
 //! Two followers that forward much would have a batch each, by turns, and twice as many of them: so a batch with much
 //! in it waits a moment for the one of the batch before, which as a rule was answered just now and forwards again.
-//! And those who write through a follower would fall apart into many and few, by turns: so what it forwards waits a moment
-//! until it is half of both. One half is under way while the other is answered.
+//! And those who write through a follower would fall apart into many and few, by turns: so once it has much answered, the
+//! next batch that it forwards waits a moment to be as large as the one after it. One is under way while the other is answered.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ const BATCH_ITEMS: usize = 1024;
 const IN_FLIGHT: usize = 8;
 /// How long a batch waits for the one before it.
 const PATIENCE: Duration = Duration::from_millis(5);
-/// How long a batch waits for those who are expected to be in it.
+/// How long a batch waits for those who are expected to be in it, up to a tick of the timer more, which is as long.
 const LATE: Duration = Duration::from_millis(1);
 /// How many items make much.
 const MUCH: usize = 8;
@@ -56,15 +56,6 @@ struct Submission {
     reply: Reply,
 }
 
-/// Whom a batch waits a moment for, if the one before it had much.
-#[derive(Clone, Copy)]
-pub(crate) enum Company {
-    /// The nodes that forwarded much of that one.
-    Nodes,
-    /// Whoever it takes to be half of those that one had and those that waited meanwhile.
-    Half,
-}
-
 /// The queue in front of a way to deliver batches.
 #[derive(Clone)]
 pub(crate) struct Batcher {
@@ -72,14 +63,14 @@ pub(crate) struct Batcher {
 }
 
 impl Batcher {
-    /// Starts gathering; batches go through `deliver`.
-    pub(crate) fn start<D, F>(company: Company, deliver: D) -> Batcher
+    /// Starts gathering; batches wait for who is `expected`, and go through `deliver`.
+    pub(crate) fn start<D, F>(expected: Expected, deliver: D) -> Batcher
     where
         D: Fn(Batch, usize, Place) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Answers, Refusal>> + Send + 'static,
     {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(gather(waiting, company, deliver));
+        tokio::spawn(gather(waiting, expected, deliver));
         Batcher { queue }
     }
 
@@ -106,16 +97,15 @@ pub(super) async fn after_the_ready() {
     }
 }
 
-async fn gather<D, F>(mut waiting: mpsc::Receiver<Submission>, company: Company, deliver: D)
+async fn gather<D, F>(mut waiting: mpsc::Receiver<Submission>, mut expected: Expected, deliver: D)
 where
     D: Fn(Batch, usize, Place) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Answers, Refusal>> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut timer = Timer::new();
-    let mut before: Option<JoinHandle<()>> = None;
+    let mut before: Option<JoinHandle<Instant>> = None;
     let mut held: Option<Submission> = None;
-    let mut expected = Expected::new(company);
     loop {
         let first = match held.take() {
             Some(first) => first,
@@ -125,15 +115,17 @@ where
             },
         };
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        if let Some(before) = before.take() {
+        let ended = match before.take() {
             // However it ended, whoever submitted has been told.
-            let _ = timer.within(PATIENCE, before).await;
-        }
+            Some(before) => timer.within(PATIENCE, before).await.and_then(Result::ok),
+            None => None,
+        };
         after_the_ready().await;
-        if matches!(company, Company::Half) {
-            // Those answered last have no other batch to come with.
+        if expected.come_again(ended) {
+            // What they send now is read a little later.
             after_the_ready().await;
         }
+        expected.begin(first.count + waiting.len());
         let mut gathered = Gathered::new(first);
         let late = Instant::now() + LATE;
         let mut waited = false;
@@ -155,6 +147,7 @@ where
         let delivery = deliver(batch, count, place);
         before = Some(tokio::spawn(async move {
             answer(delivery.await, count, replies);
+            Instant::now()
         }));
     }
 }
@@ -201,46 +194,72 @@ impl Gathered {
     }
 }
 
-/// Who is about to submit again, as they were in the last batch.
-struct Expected {
-    company: Company,
+/// Who is about to submit again, as they were in the batch before.
+pub(crate) enum Expected {
     /// The nodes that forwarded much in it.
-    nodes: Vec<u64>,
-    /// How many items it had.
-    last: usize,
-    /// How many items waited for this one, once that is known.
-    waiting: Option<usize>,
-    /// For how many batches nobody is waited for.
-    respite: u32,
+    Nodes {
+        nodes: Vec<u64>,
+        /// For how many batches nobody is waited for.
+        respite: u32,
+    },
+    /// Those who write through this node.
+    Writers {
+        /// How many items that batch had.
+        last: usize,
+        /// How many items make half of those and of what waits.
+        half: usize,
+    },
 }
 
 impl Expected {
-    fn new(company: Company) -> Expected {
-        Expected { company, nodes: Vec::new(), last: 0, waiting: None, respite: 0 }
+    /// For batches that other nodes forward to.
+    pub(crate) fn nodes() -> Expected {
+        Expected::Nodes { nodes: Vec::new(), respite: 0 }
     }
 
-    /// Whether a batch, which has all that waited for it, is still without some of them.
-    fn lack(&mut self, gathered: &Gathered) -> bool {
-        match self.company {
-            Company::Nodes => {
-                let all = self.nodes.iter().all(|node| gathered.has(*node));
-                self.respite == 0 && gathered.count >= MUCH && !all
+    /// For batches that are forwarded.
+    pub(crate) fn writers() -> Expected {
+        Expected::Writers { last: 0, half: 0 }
+    }
+
+    /// Whether many writers come again, as their batch ended just now.
+    fn come_again(&mut self, ended: Option<Instant>) -> bool {
+        let Expected::Writers { last, .. } = self else { return false };
+        if *last < MUCH || ended.is_none_or(|ended| ended.elapsed() > LATE) {
+            *last = 0;
+        }
+        *last > 0
+    }
+
+    /// Begins with a batch for which so many items wait.
+    fn begin(&mut self, waiting: usize) {
+        if let Expected::Writers { last, half } = self {
+            *half = if *last > 0 { (*last + waiting) / 2 } else { 0 };
+        }
+    }
+
+    /// Whether a batch is still without some of them.
+    fn lack(&self, gathered: &Gathered) -> bool {
+        match self {
+            Expected::Nodes { nodes, respite } => {
+                *respite == 0 && gathered.count >= MUCH && !nodes.iter().all(|node| gathered.has(*node))
             }
-            // Those who do not come again make the next batch smaller, which waits for fewer.
-            Company::Half => {
-                let waiting = *self.waiting.get_or_insert(gathered.count);
-                self.last >= MUCH && gathered.count < (self.last + waiting) / 2
-            }
+            Expected::Writers { half, .. } => gathered.count < *half,
         }
     }
 
     /// Notes a batch, and whether somebody was waited for.
     fn note(&mut self, gathered: &Gathered, waited: bool) {
         let in_vain = waited && self.lack(gathered);
-        self.respite = if in_vain { RESPITE } else { self.respite.saturating_sub(1) };
-        let much = gathered.submissions.iter().filter(|submission| submission.count >= MUCH);
-        self.nodes = much.filter_map(|submission| submission.from).collect();
-        (self.last, self.waiting) = (gathered.count, None);
+        match self {
+            Expected::Nodes { nodes, respite } => {
+                *respite = if in_vain { RESPITE } else { respite.saturating_sub(1) };
+                let much = gathered.submissions.iter().filter(|submission| submission.count >= MUCH);
+                *nodes = much.filter_map(|submission| submission.from).collect();
+            }
+            // Those who did not come again make it smaller, and fewer are waited for.
+            Expected::Writers { last, .. } => *last = gathered.count,
+        }
     }
 }
 
@@ -275,7 +294,7 @@ mod tests {
     use super::*;
 
     /// A batcher whose batches are told with their sizes, and end when they are told to.
-    fn batcher(company: Company) -> (Batcher, mpsc::UnboundedReceiver<(usize, oneshot::Sender<()>)>) {
+    fn batcher(expected: Expected) -> (Batcher, mpsc::UnboundedReceiver<(usize, oneshot::Sender<()>)>) {
         let (began, batches) = mpsc::unbounded_channel();
         let deliver = move |_, count, place| {
             let (end, ended) = oneshot::channel();
@@ -286,7 +305,7 @@ mod tests {
                 Err(Refusal::Unknown("of no matter".into()))
             }
         };
-        (Batcher::start(company, deliver), batches)
+        (Batcher::start(expected, deliver), batches)
     }
 
     /// Submits so many items, each by itself.
@@ -299,7 +318,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_while_a_batch_is_under_way_makes_the_next_one() {
-        let (batcher, mut batches) = batcher(Company::Nodes);
+        let (batcher, mut batches) = batcher(Expected::nodes());
         submit(&batcher, 1);
         let (count, end) = batches.recv().await.unwrap();
         assert_eq!(count, 1);
@@ -313,7 +332,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_batch_that_takes_long_holds_up_the_next_ones_only_so_far() {
-        let (batcher, mut batches) = batcher(Company::Nodes);
+        let (batcher, mut batches) = batcher(Expected::nodes());
         let mut under_way = Vec::new();
         let began = Instant::now();
         for _ in 0..IN_FLIGHT {
@@ -349,40 +368,58 @@ mod tests {
         let began = Instant::now();
         let (count, end) = batches.recv().await.unwrap();
         end.send(()).unwrap();
-        // The timer's ticks are a millisecond.
-        assert!(began.elapsed() >= after && began.elapsed() <= after + Duration::from_millis(1), "{count}");
+        assert_eq!(began.elapsed(), after, "{count}");
         count
+    }
+
+    /// Submits so many items once a batch of what is there would have begun.
+    fn submit_later(batcher: &Batcher, items: usize) {
+        let batcher = batcher.clone();
+        tokio::spawn(async move {
+            for _ in 0..4 {
+                after_the_ready().await;
+            }
+            submit(&batcher, items);
+        });
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_forwarded_waits_a_moment_to_be_half_of_those_who_write() {
-        let (batcher, mut batches) = batcher(Company::Half);
-        let later = |items| {
-            let batcher = batcher.clone();
-            tokio::spawn(async move {
-                after_the_ready().await;
-                after_the_ready().await;
-                submit(&batcher, items);
-            });
-        };
+        let (batcher, mut batches) = batcher(Expected::writers());
         submit(&batcher, 3 * MUCH);
         let (count, end) = batches.recv().await.unwrap();
         assert_eq!(count, 3 * MUCH);
         submit(&batcher, MUCH);
         end.send(()).unwrap();
-        later(2 * MUCH);
-        assert_eq!(next(&mut batches, Duration::ZERO).await, 3 * MUCH, "some of those answered come again meanwhile");
-        submit(&batcher, 3 * MUCH);
-        assert_eq!(next(&mut batches, Duration::ZERO).await, 3 * MUCH, "who is half already waits for nobody");
+        submit_later(&batcher, MUCH);
+        assert_eq!(next(&mut batches, Duration::ZERO).await, 2 * MUCH, "some of those answered came again meanwhile");
+        submit(&batcher, 2 * MUCH);
+        assert_eq!(next(&mut batches, Duration::ZERO).await, 2 * MUCH, "half of them wait for nobody");
         submit(&batcher, 1);
         assert_eq!(next(&mut batches, LATE).await, 1, "in vain");
+        submit(&batcher, MUCH - 1);
+        assert_eq!(next(&mut batches, Duration::ZERO).await, MUCH - 1, "one is not much");
+        submit(&batcher, 1);
+        assert_eq!(next(&mut batches, Duration::ZERO).await, 1, "nor are these");
         submit(&batcher, MUCH);
-        assert_eq!(next(&mut batches, Duration::ZERO).await, MUCH, "the one before had few");
+        assert_eq!(next(&mut batches, Duration::ZERO).await, MUCH);
+        tokio::time::sleep(2 * LATE).await;
+        submit(&batcher, 1);
+        assert_eq!(next(&mut batches, Duration::ZERO).await, 1, "who was answered longer ago does not come");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_writes_on_while_many_wait_for_a_batch_that_takes_long_waits_for_none_of_them() {
+        let (batcher, mut batches) = batcher(Expected::writers());
+        submit(&batcher, 2 * MUCH);
+        let (_, _under_way) = batches.recv().await.unwrap();
+        submit(&batcher, 1);
+        assert_eq!(next(&mut batches, PATIENCE).await, 1);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_batch_waits_a_moment_for_a_node_that_forwarded_much_in_the_one_before() {
-        let (batcher, mut batches) = batcher(Company::Nodes);
+        let (batcher, mut batches) = batcher(Expected::nodes());
         let mut next = async |after: Duration| next(&mut batches, after).await;
         let both = |second: usize| {
             forward(&batcher, 2, MUCH);
@@ -417,7 +454,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_fit_into_a_batch_was_waited_for_in_vain() {
-        let (batcher, mut batches) = batcher(Company::Nodes);
+        let (batcher, mut batches) = batcher(Expected::nodes());
         let large = BATCH_ITEMS / 2 + 1;
         forward(&batcher, 2, MUCH);
         forward(&batcher, 3, MUCH);
@@ -438,7 +475,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_batch_that_gave_its_place_back_holds_up_none() {
         let (began, mut batches) = mpsc::unbounded_channel();
-        let batcher = Batcher::start(Company::Half, move |_, count, place| {
+        let batcher = Batcher::start(Expected::writers(), move |_, count, place| {
             drop(place);
             began.send(count).unwrap();
             std::future::pending()

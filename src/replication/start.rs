@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::applier::{Applier, Digests, read_marks};
 use super::barrier::Barrier;
-use super::batcher::{Batcher, Company};
+use super::batcher::{Batcher, Expected};
 use super::core::{Core, Health, MOST_FORWARDED};
 use super::dial::Dialer;
 use super::directory::{Directory, DirectoryError};
@@ -107,9 +107,9 @@ impl Group {
         tokio::spawn(super::driver::run(core.clone()));
         tokio::spawn(super::upkeep::run(core.clone()));
         let (here, there, round) = (core.clone(), core.clone(), core.clone());
-        let local = Batcher::start(Company::Nodes, move |batch, _, place| here.clone().propose_here(batch, place));
+        let local = Batcher::start(Expected::nodes(), move |batch, _, place| here.clone().propose_here(batch, place));
         let remote =
-            Batcher::start(Company::Half, move |batch, count, place| there.clone().forward(batch, count, place));
+            Batcher::start(Expected::writers(), move |batch, count, place| there.clone().forward(batch, count, place));
         let barrier = Barrier::start(move || round.clone().read_index());
         let group = Group { core, dialer, local, remote, barrier };
         tokio::spawn(super::builder::run(group.clone()));

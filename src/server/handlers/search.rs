@@ -46,6 +46,14 @@ fn bad(message: &str) -> Failure {
 }
 
 async fn search(app: &App, ask: &Ask, name: &str, filters: Vec<Filter>, shape: RowShape) -> Result<Response, Failure> {
+    let answer = find(app, ask, name, filters, shape).await?;
+    // Whoever is ready goes first: answers that go out one after another wake their reader once, and each part of the
+    // work finds its own things in the caches.
+    yield_now().await;
+    Ok(answer)
+}
+
+async fn find(app: &App, ask: &Ask, name: &str, filters: Vec<Filter>, shape: RowShape) -> Result<Response, Failure> {
     let params = &ask.params;
     let limit = params.number("limit")?;
     if limit == Some(0) {
@@ -87,11 +95,7 @@ async fn search(app: &App, ask: &Ask, name: &str, filters: Vec<Filter>, shape: R
             Scan::new(plan, rows)
         }
     };
-    let answer = stream(scan, &app.scans, ask.deadline).await?;
-    // Whoever is ready to search goes first: answers that go out one after another wake their reader once, and each
-    // part of the work finds its own things in the caches.
-    yield_now().await;
-    Ok(framed(ask, answer, revision))
+    Ok(framed(ask, stream(scan, &app.scans, ask.deadline).await?, revision))
 }
 
 fn switch(params: &Params, name: &str) -> Result<bool, Failure> {
