@@ -353,16 +353,6 @@ mod tests {
         tokio::spawn(async move { batcher.submit(Bytes::from_static(b"items"), count, Some(from)).await });
     }
 
-    /// The same once a batch of what is there would have begun.
-    fn forward_later(batcher: &Batcher, from: u64, count: usize) {
-        let batcher = batcher.clone();
-        tokio::spawn(async move {
-            after_the_ready().await;
-            after_the_ready().await;
-            forward(&batcher, from, count);
-        });
-    }
-
     /// Ends the next batch, which begins after so long, and tells how large it is.
     async fn next(batches: &mut mpsc::UnboundedReceiver<(usize, oneshot::Sender<()>)>, after: Duration) -> usize {
         let began = Instant::now();
@@ -372,14 +362,14 @@ mod tests {
         count
     }
 
-    /// Submits so many items once a batch of what is there would have begun.
-    fn submit_later(batcher: &Batcher, items: usize) {
+    /// Does something with the batcher once a batch of what is there would have begun.
+    fn later(batcher: &Batcher, submit: impl FnOnce(&Batcher) + Send + 'static) {
         let batcher = batcher.clone();
         tokio::spawn(async move {
             for _ in 0..4 {
                 after_the_ready().await;
             }
-            submit(&batcher, items);
+            submit(&batcher);
         });
     }
 
@@ -391,7 +381,7 @@ mod tests {
         assert_eq!(count, 3 * MUCH);
         submit(&batcher, MUCH);
         end.send(()).unwrap();
-        submit_later(&batcher, MUCH);
+        later(&batcher, |batcher| submit(batcher, MUCH));
         assert_eq!(next(&mut batches, Duration::ZERO).await, 2 * MUCH, "some of those answered came again meanwhile");
         submit(&batcher, 2 * MUCH);
         assert_eq!(next(&mut batches, Duration::ZERO).await, 2 * MUCH, "half of them wait for nobody");
@@ -428,7 +418,7 @@ mod tests {
         both(MUCH);
         assert_eq!(next(Duration::ZERO).await, 2 * MUCH, "who is ready is not waited for");
         forward(&batcher, 2, MUCH);
-        forward_later(&batcher, 3, MUCH);
+        later(&batcher, |batcher| forward(batcher, 3, MUCH));
         assert_eq!(next(Duration::ZERO).await, 2 * MUCH, "the third node's came while it was waited for");
         forward(&batcher, 2, MUCH - 1);
         assert_eq!(next(Duration::ZERO).await, MUCH - 1, "few wait for nobody");
@@ -465,7 +455,7 @@ mod tests {
         };
         assert_eq!(next().await, 2 * MUCH);
         forward(&batcher, 2, large);
-        forward_later(&batcher, 3, large);
+        later(&batcher, move |batcher| forward(batcher, 3, large));
         assert_eq!(next().await, large);
         let began = Instant::now();
         assert_eq!(next().await, large, "the third node's, without the second's");
