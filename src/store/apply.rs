@@ -15,7 +15,7 @@ use super::batch::Batch;
 use super::catalog::Catalog;
 use super::idempotency;
 use super::keys;
-use super::records::{RowRecord, decode, encode, row_revision};
+use super::records::{RowRecord, encode, row_revision};
 use super::refusals;
 
 /// Why a write did not take effect.
@@ -147,7 +147,7 @@ impl Step<'_, '_> {
             self.batch.has(&place)?.then(Vec::new)
         } else {
             let before = self.batch.look(&place, |record| {
-                let values = if unread { Vec::new() } else { decode::<RowRecord>(file, record)?.values(&table) };
+                let values = if unread { Vec::new() } else { RowRecord::read(file, &table, record)?.values };
                 Ok((row_revision(file, record)?, values))
             })?;
             refusals::check_when(when, name, row_id, before.as_ref().map(|(revision, _)| *revision))?;
@@ -168,12 +168,12 @@ impl Step<'_, '_> {
     pub(super) fn delete(&mut self, name: &str, row_id: &str, when: When) -> Result<Effect, Stop> {
         let table = self.table(name)?;
         let key = RowKey::new(&table, row_id)?;
-        let old = self.row(&keys::row(table.id, &key))?;
+        let old = self.row(&table, &key)?;
         refusals::check_when(when, name, row_id, old.as_ref().map(|old| old.revision))?;
         let Some(old) = old else {
             return Err(refusals::row_not_found(name, row_id, "deleted").into());
         };
-        self.change_row(&table, &key, Some(&old.values(&table)), None)?;
+        self.change_row(&table, &key, Some(&old.values), None)?;
         Ok(Effect::Deleted(table.ids()))
     }
 
@@ -191,7 +191,7 @@ impl Step<'_, '_> {
             let before = if unread {
                 self.batch.has_new(&place)?.then(Vec::new)
             } else {
-                self.batch.look_new(&place, |record| Ok(decode::<RowRecord>(file, record)?.values(&table)))?
+                self.batch.look_new(&place, |record| Ok(RowRecord::read(file, &table, record)?.values))?
             };
             match (&before, way) {
                 (None, _) => counts.inserted += 1,
@@ -225,8 +225,8 @@ impl Step<'_, '_> {
         }
     }
 
-    pub(super) fn row(&self, place: &[u8]) -> Result<Option<RowRecord>, StoreError> {
-        self.batch.look(place, |record| decode(self.batch.file(), record))
+    pub(super) fn row(&self, table: &Table, key: &RowKey) -> Result<Option<RowRecord>, StoreError> {
+        self.batch.look(&keys::row(table.id, key), |record| RowRecord::read(self.batch.file(), table, record))
     }
 }
 

@@ -93,8 +93,7 @@ impl IndexScanBack {
     /// What an entry begins with up to its row's key, and the key.
     fn entry(&self, pair: Pair) -> Result<(Vec<u8>, RowKey), StoreError> {
         let (place, value) = pair?;
-        values_and_row(&place, &value)
-            .map(|(values, key)| (values.to_vec(), key))
+        values_and_row(place, &value)
             .ok_or_else(|| StoreError::damaged(self.snapshot.file(), "an entry of an index makes no sense"))
     }
 }

@@ -140,7 +140,7 @@ impl Step<'_, '_> {
         let last = found.is_empty();
         for (place, record) in found {
             let key = keys::row_key(&place);
-            let values = decode::<RowRecord>(self.batch.file(), &record)?.values(&table);
+            let values = RowRecord::read(self.batch.file(), &table, &record)?.values;
             let entered = match index.entry(&table, &key, &values) {
                 Ok(entry) => self
                     .enter(&table, index, &key, entry)?
@@ -184,16 +184,25 @@ fn held(value: &[u8]) -> RowKey {
 }
 
 /// The row that an entry is of.
-pub(super) fn row_of(place: &[u8], value: &[u8]) -> Option<RowKey> {
-    values_and_row(place, value).map(|(_, row)| row)
+pub(super) fn row_of(mut place: Vec<u8>, value: &[u8]) -> Option<RowKey> {
+    if value.len() > 2 {
+        return Some(held(value));
+    }
+    place.drain(..row_start(&place, value)?);
+    Some(RowKey(place))
 }
 
 /// What an entry begins with up to the row's key, and that row.
-pub(super) fn values_and_row<'a>(place: &'a [u8], value: &[u8]) -> Option<(&'a [u8], RowKey)> {
+pub(super) fn values_and_row(mut place: Vec<u8>, value: &[u8]) -> Option<(Vec<u8>, RowKey)> {
     if value.len() > 2 {
         return Some((place, held(value)));
     }
+    let row = place.split_off(row_start(&place, value)?);
+    Some((place, RowKey(row)))
+}
+
+/// Where the row's key begins in the key of an entry that ends with it.
+fn row_start(place: &[u8], value: &[u8]) -> Option<usize> {
     let length = usize::from(u16::from_be_bytes(value.try_into().ok()?));
-    let start = place.len().checked_sub(length).filter(|start| *start >= keys::INDEX_HEAD)?;
-    Some((&place[..start], RowKey(place[start..].to_vec())))
+    place.len().checked_sub(length).filter(|start| *start >= keys::INDEX_HEAD)
 }

@@ -57,6 +57,12 @@ pub(super) fn row(table: u32, key: &RowKey) -> Vec<u8> {
     joined(ROW, &table.to_be_bytes(), &key.0)
 }
 
+/// The same in a buffer that is used again.
+pub(super) fn put_row(place: &mut Vec<u8>, table: u32, key: &RowKey) {
+    place.clear();
+    put_joined(place, ROW, &table.to_be_bytes(), &key.0);
+}
+
 /// The row key inside the key of a row.
 pub(super) fn row_key(key: &[u8]) -> RowKey {
     RowKey(key.get(5..).unwrap_or_default().to_vec())
@@ -121,9 +127,14 @@ pub(super) fn end(prefix: &[u8]) -> Vec<u8> {
 }
 
 fn joined(space: u8, first: &[u8], second: &[u8]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(1 + first.len() + second.len());
+    let mut key = Vec::new();
+    put_joined(&mut key, space, first, second);
+    key
+}
+
+fn put_joined(key: &mut Vec<u8>, space: u8, first: &[u8], second: &[u8]) {
+    key.reserve_exact(1 + first.len() + second.len());
     key.push(space);
     key.extend_from_slice(first);
     key.extend_from_slice(second);
-    key
 }

@@ -17,33 +17,36 @@ pub struct RowReader<K: Iterator> {
     snapshot: Arc<Snapshot>,
     table: Arc<Table>,
     keys: Peekable<K>,
-    /// Where the row looked for before is.
+    /// Where the row looked for before is, and the one that is looked for.
     before: Vec<u8>,
+    place: Vec<u8>,
     /// Where two keys are close, it is at a row before the second.
     finger: Option<Finger>,
 }
 
 impl<K: Iterator<Item = Result<RowKey, StoreError>>> RowReader<K> {
     pub(super) fn new(snapshot: Arc<Snapshot>, table: Arc<Table>, keys: K) -> RowReader<K> {
-        RowReader { snapshot, table, keys: keys.peekable(), before: Vec::new(), finger: None }
+        RowReader { snapshot, table, keys: keys.peekable(), before: Vec::new(), place: Vec::new(), finger: None }
     }
 
     fn row(&mut self, key: &RowKey) -> Result<Option<Row>, StoreError> {
-        let place = keys::row(self.table.id, key);
-        let near = is_near(&self.before, &place);
+        std::mem::swap(&mut self.before, &mut self.place);
+        keys::put_row(&mut self.place, self.table.id, key);
+        let place = self.place.as_slice();
+        let near = is_near(&self.before, place);
         let to_be_near = matches!(self.keys.peek(), Some(Ok(next)) if is_near(&key.0, &next.0));
         let finger = self.finger.take().filter(|_| near);
         let (snapshot, table) = (&self.snapshot, &self.table);
         let look = |record: &[u8]| decode_row(snapshot.file(), table, key, record);
-        let (found, finger) = match (snapshot.look_in_memory(snapshot.hash(&place), &place, look), finger) {
+        let (found, finger) = match (snapshot.look_in_memory(snapshot.hash(place), place, look), finger) {
             (Some(found), finger) => (found?, finger),
-            (None, None) if !to_be_near => (snapshot.base.look(&place, look)?, None),
+            (None, None) if !to_be_near => (snapshot.base.look(place, look)?, None),
             (None, finger) => {
-                let mut finger = finger.map_or_else(|| snapshot.base.finger(&place), Ok)?;
-                (finger.look(&place, look)?, Some(finger))
+                let mut finger = finger.map_or_else(|| snapshot.base.finger(place), Ok)?;
+                (finger.look(place, look)?, Some(finger))
             }
         };
-        (self.before, self.finger) = (place, finger);
+        self.finger = finger;
         Ok(found)
     }
 }

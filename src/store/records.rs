@@ -77,14 +77,15 @@ pub(super) struct Arrival {
     pub(super) key: String,
 }
 
-/// A row as it is read back: values by column id, those that are null left out.
-#[derive(Debug, Deserialize)]
+/// A row as it is read back.
+#[derive(Debug)]
 pub(super) struct RowRecord {
     pub(super) revision: u64,
-    cells: Vec<(u32, Value)>,
+    /// In the table's column order; the `id` column is null, as the key holds it.
+    pub(super) values: Vec<Value>,
 }
 
-/// The same on its way in.
+/// A row on its way in: values by column id, those that are null left out.
 #[derive(Serialize)]
 struct RowRef<'a> {
     revision: u64,
@@ -98,13 +99,22 @@ pub(super) fn encode(file: &str, record: &impl Serialize) -> Result<Vec<u8>, Sto
 }
 
 pub(super) fn decode<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, StoreError> {
-    postcard::from_bytes(bytes).map_err(|error| StoreError::damaged(file, format!("a record makes no sense: {error}")))
+    let mut bytes = bytes;
+    take(file, &mut bytes)
+}
+
+/// Reads what `bytes` begin with; they are the rest afterwards.
+fn take<'b, T: Deserialize<'b>>(file: &str, bytes: &mut &'b [u8]) -> Result<T, StoreError> {
+    let (taken, rest) = postcard::take_from_bytes(bytes)
+        .map_err(|error| StoreError::damaged(file, format!("a record makes no sense: {error}")))?;
+    *bytes = rest;
+    Ok(taken)
 }
 
 /// The revision that a row's record begins with.
 pub(super) fn row_revision(file: &str, record: &[u8]) -> Result<u64, StoreError> {
-    let revision = postcard::take_from_bytes(record).map(|(revision, _)| revision);
-    revision.map_err(|error| StoreError::damaged(file, format!("a row makes no sense: {error}")))
+    let mut rest = record;
+    take(file, &mut rest)
 }
 
 /// The record of a row whose values stand in the table's column order.
@@ -115,10 +125,14 @@ pub(super) fn encode_row(file: &str, table: &Table, revision: u64, values: &[Val
 }
 
 impl RowRecord {
-    /// The values in the table's column order; the `id` column is null, as the key holds it.
-    pub(super) fn values(self, table: &Table) -> Vec<Value> {
+    /// Reads what `encode_row` wrote, cell by cell into its column.
+    pub(super) fn read(file: &str, table: &Table, record: &[u8]) -> Result<RowRecord, StoreError> {
+        let mut rest = record;
+        let revision = take(file, &mut rest)?;
         let mut values = vec![Value::Null; table.columns.len()];
-        for (id, value) in self.cells {
+        let cells: usize = take(file, &mut rest)?;
+        for _ in 0..cells {
+            let (id, value): (u32, Value) = take(file, &mut rest)?;
             let own_place = table.columns.get(id as usize).is_some_and(|column| column.id == id);
             let place =
                 if own_place { Some(id as usize) } else { table.columns.iter().position(|column| column.id == id) };
@@ -128,18 +142,17 @@ impl RowRecord {
         }
         // Nothing was kept of the columns that came later.
         for (place, own) in values.iter_mut().enumerate() {
-            if let Some(default) = table.before_it_was_there(place, self.revision) {
+            if let Some(default) = table.before_it_was_there(place, revision) {
                 own.clone_from(default);
             }
         }
-        values
+        Ok(RowRecord { revision, values })
     }
 
     /// The row with its id filled in.
     pub(super) fn into_row(self, table: &Table, key: &RowKey) -> Row {
         let id = key.id(table);
-        let revision = self.revision;
-        let mut values = self.values(table);
+        let RowRecord { revision, mut values } = self;
         if let Some(column) = table.id_column() {
             values[column] = id.clone();
         }

@@ -118,7 +118,7 @@ impl Snapshot {
     /// A walk over each overlay, the newest first.
     fn over<O: Iterator>(&self, walk: impl Fn(Arc<Overlay>) -> O) -> Vec<Peekable<O>> {
         let overlays = [Some(&self.active), self.sealed.as_ref()];
-        overlays.into_iter().flatten().map(|overlay| walk(overlay.clone()).peekable()).collect()
+        overlays.into_iter().flatten().filter(|overlay| !overlay.is_empty()).map(|overlay| walk(overlay.clone()).peekable()).collect()
     }
 
     /// The name of the file, for messages.

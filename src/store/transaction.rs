@@ -7,7 +7,7 @@ use crate::model::{
 
 use super::apply::{Step, Stop};
 use super::keys;
-use super::records::{RowRecord, decode};
+use super::records::RowRecord;
 use super::refusals;
 
 impl Step<'_, '_> {
@@ -101,7 +101,7 @@ impl Step<'_, '_> {
             }
             Operation::Delete { table: name, row_id, if_exists } => {
                 let table = self.table(name)?;
-                if *if_exists && self.row(&keys::row(table.id, &RowKey::new(&table, row_id)?))?.is_none() {
+                if *if_exists && self.row(&table, &RowKey::new(&table, row_id)?)?.is_none() {
                     return Ok(Done::Absent);
                 }
                 self.delete(name, row_id, When::Always)?;
@@ -123,7 +123,7 @@ impl Step<'_, '_> {
         let key = RowKey::new(table, row_id)?;
         let file = self.batch.file();
         let row = self.batch.look(&keys::row(table.id, &key), |record| {
-            Ok((decode::<RowRecord>(file, record)?.into_row(table, &key), record.len()))
+            Ok((RowRecord::read(file, table, record)?.into_row(table, &key), record.len()))
         });
         Ok(row?)
     }

@@ -18,7 +18,7 @@ use super::index::row_of;
 use super::keys;
 use super::known::Known;
 use super::reader::RowReader;
-use super::records::{Marks, Progress, decode};
+use super::records::{Marks, Progress, RowRecord, decode};
 use super::refusals;
 use super::snapshot::{Merge, MergeBack, Snapshot};
 
@@ -251,7 +251,7 @@ impl Iterator for IndexScan {
         loop {
             if let Some(pair) = self.current.as_mut().and_then(Iterator::next) {
                 return Some(pair.and_then(|(place, value)| {
-                    row_of(&place, &value)
+                    row_of(place, &value)
                         .ok_or_else(|| StoreError::damaged(self.snapshot.file(), "an entry of an index makes no sense"))
                 }));
             }
@@ -306,5 +306,5 @@ impl Iterator for Scan {
 }
 
 pub(super) fn decode_row(file: &str, table: &Table, key: &RowKey, record: &[u8]) -> Result<Row, StoreError> {
-    decode::<super::records::RowRecord>(file, record).map(|record| record.into_row(table, key))
+    RowRecord::read(file, table, record).map(|record| record.into_row(table, key))
 }

@@ -14,13 +14,14 @@ use crate::store::StoreError;
 pub(super) const PIECE: usize = 64 << 10;
 
 /// How many bytes a piece has room for at first.
-const FIRST: usize = 1 << 10;
+const FIRST: usize = 4 << 10;
 
 /// How long a slice may run; then others have their turn, and the deadline is looked at.
 const SLICE: Duration = Duration::from_millis(20);
 
 /// After how many rows the clock is looked at.
 const LOOK: u32 = 128;
+const GLANCE_LOOK: u32 = 4;
 
 /// How many rows a search may read before it gets a thread of its own to go on, and for how long: a short one
 /// costs less than the change of threads.
@@ -166,7 +167,7 @@ impl Turn {
 
     fn glance() -> Turn {
         let (rows, time) = GLANCE;
-        Turn { until: Instant::now() + time, look: 1, rows }
+        Turn { until: Instant::now() + time, look: GLANCE_LOOK, rows }
     }
 
     /// Whether it is over, before the row of that number; the clock is looked at now and then only.
