@@ -1,6 +1,11 @@
-//! Owns bytes that stay where they were put until all of them go at once: one allocation for many keys and values.
+//! Owns bytes that stay where they were put until all of them go at once: one piece of memory for many keys and values.
+//!
+//! Pieces come from the system and go back to it at once. An allocator would keep what overlays leave behind, some
+//! megabytes each time.
 
 use std::num::NonZeroU32;
+
+use memmap2::{MmapMut, MmapOptions};
 
 /// How many bytes the first chunk has.
 const CHUNK_BYTES: usize = 4 << 10;
@@ -17,8 +22,26 @@ pub(super) struct Place(NonZeroU32);
 /// Bytes that can be added and looked at.
 #[derive(Default)]
 pub(super) struct Arena {
-    /// None grows beyond what it was made for, so that nothing moves.
-    chunks: Vec<Vec<u8>>,
+    chunks: Vec<Chunk>,
+}
+
+/// Room for some bytes, and how many are there.
+struct Chunk {
+    room: MmapMut,
+    used: usize,
+}
+
+impl Chunk {
+    fn new(size: usize) -> Chunk {
+        // As where an allocator finds none, there is no way to go on.
+        Chunk { room: MmapOptions::new().len(size).map_anon().expect("no memory"), used: 0 }
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.used + bytes.len();
+        self.room[self.used..end].copy_from_slice(bytes);
+        self.used = end;
+    }
 }
 
 impl Arena {
@@ -26,25 +49,25 @@ impl Arena {
     pub(super) fn put(&mut self, bytes: &[u8]) -> Place {
         let (number, digits) = digits(bytes.len());
         let length = digits + bytes.len();
-        let fits = |last: &Vec<u8>| last.capacity() - last.len() >= length && last.len() < 1 << BITS;
+        let fits = |last: &Chunk| last.room.len() - last.used >= length && last.used < 1 << BITS;
         if !self.chunks.last().is_some_and(fits) {
             let size = CHUNK_BYTES << self.chunks.len().min(DOUBLINGS);
-            self.chunks.push(Vec::with_capacity(size.max(length)));
+            self.chunks.push(Chunk::new(size.max(length)));
         }
         let place = u32::try_from(self.chunks.len()).ok().and_then(|chunk| chunk.checked_mul(1 << BITS));
         let chunk = self.chunks.len() - 1;
         let chunk = &mut self.chunks[chunk];
         // The first chunk counts as 1.
-        let place = place.and_then(|place| NonZeroU32::new(place + chunk.len() as u32));
-        chunk.extend_from_slice(&number[..digits]);
-        chunk.extend_from_slice(bytes);
+        let place = place.and_then(|place| NonZeroU32::new(place + chunk.used as u32));
+        chunk.put(&number[..digits]);
+        chunk.put(bytes);
         Place(place.expect("an arena of 4 GiB"))
     }
 
     /// What was put there.
     pub(super) fn get(&self, Place(place): Place) -> &[u8] {
         let (chunk, at) = (place.get() >> BITS, place.get() & ((1 << BITS) - 1));
-        let mut rest = &self.chunks[chunk as usize - 1][at as usize..];
+        let mut rest = &self.chunks[chunk as usize - 1].room[at as usize..];
         let (mut length, mut shift) = (0, 0);
         while let Some((digit, after)) = rest.split_first() {
             rest = after;
@@ -83,8 +106,8 @@ mod tests {
         let bytes = |n: usize| vec![n as u8; if n.is_multiple_of(500) { 300 << 10 } else { n % 400 }];
         let places: Vec<Place> = (0..30_000).map(|n| arena.put(&bytes(n))).collect();
         assert!(places.iter().enumerate().all(|(n, place)| arena.get(*place) == bytes(n)));
-        let length: usize = arena.chunks.iter().map(Vec::len).sum();
-        let room: usize = arena.chunks.iter().map(Vec::capacity).sum();
+        let length: usize = arena.chunks.iter().map(|chunk| chunk.used).sum();
+        let room: usize = arena.chunks.iter().map(|chunk| chunk.room.len()).sum();
         assert!(room < length * 2 && arena.chunks.len() < 200, "{} chunks, {length} of {room}", arena.chunks.len());
     }
 }

@@ -30,6 +30,10 @@ const WRITTEN_BYTES: usize = 16 << 20;
 /// The same where little is written: nearly two that became full, as the next one becomes so late, if ever.
 const CALM_WRITTEN_BYTES: usize = 24 << 20;
 
+/// What is kept is one overlay up to so many bytes. Beyond that there are several: to make one of two takes, for a while, as
+/// much memory again.
+const MERGED_BYTES: usize = CALM_WRITTEN_BYTES / 2;
+
 /// Little is less than so many bytes a second since the checkpoint before.
 const CALM: f64 = 1e6;
 
@@ -146,9 +150,9 @@ impl Engine {
             }
             let successor = Arc::new(active.successor());
             self.change_present(|present| {
-                let all = active.bytes() + present.written.as_ref().map_or(0, |written| written.bytes());
+                let bytes = active.bytes();
                 present.sealed = Some(std::mem::replace(&mut present.active, successor));
-                present.written.take_if(|_| all > keep)
+                present.written.split_off(how_many_fit(&present.written, keep.saturating_sub(bytes)))
             })
         };
     }
@@ -183,23 +187,22 @@ impl Engine {
                 // The first checkpoint after a rest may be one of many: then there is no room for more.
                 let quick = sealed.as_ref().is_some_and(|sealed| self.outruns(sealed));
                 let keep = if quick { keep.min(WRITTEN_BYTES) } else { keep };
-                // Nobody waits while it is freed.
-                let before = self.snapshot().written.clone();
-                let written = match (before.clone().filter(|written| written.bytes() + bytes <= keep), &sealed) {
-                    (Some(written), Some(sealed)) => {
-                        written.absorb(sealed);
-                        Some(written)
+                let mut written = self.snapshot().written.clone();
+                if let Some(sealed) = &sealed {
+                    match written.first().filter(|newest| newest.bytes() + bytes <= MERGED_BYTES) {
+                        Some(newest) => newest.absorb(sealed),
+                        None => written.insert(0, sealed.clone()),
                     }
-                    (None, Some(sealed)) => Some(sealed.clone()).filter(|_| bytes <= keep),
-                    (written, None) => written,
-                };
+                }
+                // Nobody waits while it is freed.
+                let _rest = written.split_off(how_many_fit(&written, keep));
                 self.change_present(|present| {
                     present.base = base;
                     present.sealed = None;
-                    present.written.clone_from(&written);
+                    present.written = written;
                 });
                 // Nobody scans it any more but views of before.
-                written.inspect(|written| written.forget_order());
+                sealed.inspect(|sealed| sealed.forget_order());
                 Ok(())
             }
             Err(full @ StoreError::NoSpace { .. }) => {
@@ -262,6 +265,15 @@ impl Engine {
         self.change_present(|old| *old = present);
         Ok(())
     }
+}
+
+/// How many of these overlays, which are the newest first, take no more than `bytes` together.
+fn how_many_fit(overlays: &[Arc<Overlay>], bytes: usize) -> usize {
+    let mut left = bytes;
+    overlays
+        .iter()
+        .take_while(|overlay| left.checked_sub(overlay.bytes()).inspect(|rest| left = *rest).is_some())
+        .count()
 }
 
 fn failed_before() -> std::io::Error {

@@ -140,7 +140,7 @@ impl Store {
     /// About how many bytes stay in memory though they are on disk.
     #[cfg(test)]
     pub(super) fn kept_bytes(&self) -> usize {
-        self.inner.engine.snapshot().written.as_ref().map_or(0, |written| written.bytes())
+        self.inner.engine.snapshot().written.iter().map(|written| written.bytes()).sum()
     }
 
     /// A checkpoint after which so many bytes at most stay in memory.

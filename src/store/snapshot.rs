@@ -21,8 +21,8 @@ pub(super) struct Snapshot {
     pub(super) active: Arc<Overlay>,
     /// The overlay that a checkpoint is writing to the file.
     pub(super) sealed: Option<Arc<Overlay>>,
-    /// What the last checkpoints wrote: what is in it need not be looked up in the file.
-    pub(super) written: Option<Arc<Overlay>>,
+    /// What the last checkpoints wrote, the newest first: what is in it need not be looked up in the file.
+    pub(super) written: Vec<Arc<Overlay>>,
     /// The file.
     pub(super) base: Arc<Base>,
     /// The last batch that is seen.
@@ -42,7 +42,7 @@ impl Snapshot {
             Ok((table.name.clone(), Arc::new(table)))
         });
         let (schemas, tip) = (Arc::new(tables.collect::<Result<_, StoreError>>()?), Arc::new(base.tip().clone()));
-        Ok(Snapshot { active: Arc::default(), sealed: None, written: None, base, seq, tip, schemas })
+        Ok(Snapshot { active: Arc::default(), sealed: None, written: Vec::new(), base, seq, tip, schemas })
     }
 
     /// The hash of a key.
@@ -98,7 +98,8 @@ impl Snapshot {
         key: &[u8],
         look: impl Fn(&[u8]) -> Result<T, StoreError>,
     ) -> Option<Result<Option<T>, StoreError>> {
-        self.written.as_ref()?.look(hash, key, self.seq, |value: Option<&[u8]>| value.map(&look).transpose())
+        let known = |value: Option<&[u8]>| value.map(&look).transpose();
+        self.written.iter().find_map(|overlay| overlay.look(hash, key, self.seq, known))
     }
 
     /// The pairs from `from` (included) to `to` (excluded), in key order.
@@ -118,7 +119,12 @@ impl Snapshot {
     /// A walk over each overlay, the newest first.
     fn over<O: Iterator>(&self, walk: impl Fn(Arc<Overlay>) -> O) -> Vec<Peekable<O>> {
         let overlays = [Some(&self.active), self.sealed.as_ref()];
-        overlays.into_iter().flatten().filter(|overlay| !overlay.is_empty()).map(|overlay| walk(overlay.clone()).peekable()).collect()
+        overlays
+            .into_iter()
+            .flatten()
+            .filter(|overlay| !overlay.is_empty())
+            .map(|overlay| walk(overlay.clone()).peekable())
+            .collect()
     }
 
     /// The name of the file, for messages.
