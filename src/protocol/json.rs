@@ -73,13 +73,27 @@ pub(super) fn write_value(out: &mut Vec<u8>, value: &Value) {
         Value::Bool(truth) => serde_json::to_writer(out, truth),
         Value::Int(number) => serde_json::to_writer(out, number),
         Value::Float(number) => serde_json::to_writer(out, number),
-        Value::Text(text) => {
-            write_text(out, text);
-            Ok(())
-        }
+        Value::Text(text) => return write_text(out, text),
         Value::Json(text) => {
             out.extend_from_slice(text.as_bytes());
             Ok(())
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_escaped_wherever_it_has_to_be() {
+        let long = "n".repeat(100);
+        for c in ('\0'..='\u{7f}').chain(['\u{80}', '\u{2028}', 'é', '\u{10ffff}']) {
+            for text in [c.to_string(), format!("{c}{long}"), format!("{long}{c}{long}"), format!("{long}{c}")] {
+                let mut out = Vec::new();
+                write_text(&mut out, &text);
+                assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());
+            }
+        }
+    }
 }

@@ -147,8 +147,11 @@ impl Step<'_, '_> {
             self.batch.has(&place)?.then(Vec::new)
         } else {
             let before = self.batch.look(&place, |record| {
-                let values = if unread { Vec::new() } else { RowRecord::read(file, &table, record)?.values };
-                Ok((row_revision(file, record)?, values))
+                if unread {
+                    return Ok((row_revision(file, record)?, Vec::new()));
+                }
+                let row = RowRecord::read(file, &table, record)?;
+                Ok((row.revision, row.values))
             })?;
             refusals::check_when(when, name, row_id, before.as_ref().map(|(revision, _)| *revision))?;
             before.map(|(_, values)| values)

@@ -3,6 +3,7 @@
 //! Pieces come from the system and go back to it at once. An allocator would keep what overlays leave behind, some
 //! megabytes each time.
 
+use std::alloc::{Layout, handle_alloc_error};
 use std::num::NonZeroU32;
 
 use memmap2::{MmapMut, MmapOptions};
@@ -33,8 +34,9 @@ struct Chunk {
 
 impl Chunk {
     fn new(size: usize) -> Chunk {
-        // As where an allocator finds none, there is no way to go on.
-        Chunk { room: MmapOptions::new().len(size).map_anon().expect("no memory"), used: 0 }
+        // The node ends, as where the allocator finds no memory: a panic would leave half a batch behind.
+        let none = |_| handle_alloc_error(Layout::array::<u8>(size).unwrap_or(Layout::new::<u8>()));
+        Chunk { room: MmapOptions::new().len(size).map_anon().unwrap_or_else(none), used: 0 }
     }
 
     fn put(&mut self, bytes: &[u8]) {

@@ -30,8 +30,8 @@ const WRITTEN_BYTES: usize = 16 << 20;
 /// The same where little is written: nearly two that became full, as the next one becomes so late, if ever.
 const CALM_WRITTEN_BYTES: usize = 24 << 20;
 
-/// What is kept is one overlay up to so many bytes. Beyond that there are several: to make one of two takes, for a while, as
-/// much memory again.
+/// What is kept is one overlay up to so many bytes. Beyond that there are several, as to make one of two takes as much memory
+/// again for a while; but three at most, since two neighbours have more than this together.
 const MERGED_BYTES: usize = CALM_WRITTEN_BYTES / 2;
 
 /// Little is less than so many bytes a second since the checkpoint before.
@@ -71,7 +71,7 @@ pub(super) struct Engine {
     present: RwLock<Arc<Snapshot>>,
 }
 
-/// A panic under one of these locks leaves nothing half done, so poison says nothing.
+/// A panic under one of these locks leaves nothing half done (without memory the process ends), so poison says nothing.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -138,11 +138,11 @@ impl Engine {
         self.flush(&mut disk, keep)
     }
 
-    /// Gives writers a new overlay; the old one is complete from here on. What was written before stays in memory if
-    /// that makes no more than `keep` bytes.
+    /// Gives writers a new overlay; the old one is complete from here on. Of what was written before the newest stays in
+    /// memory, as much as makes no more than `keep` bytes with it.
     fn seal(&self, keep: usize) {
-        // Nobody waits while it is freed.
-        let _written = {
+        // Freed once the locks are free.
+        let _before = {
             let _writing = lock(&self.writing);
             let active = self.snapshot().active.clone();
             if active.is_empty() {
@@ -152,12 +152,15 @@ impl Engine {
             self.change_present(|present| {
                 let bytes = active.bytes();
                 present.sealed = Some(std::mem::replace(&mut present.active, successor));
-                present.written.split_off(how_many_fit(&present.written, keep.saturating_sub(bytes)))
+                let stay = how_many_fit(&present.written, keep.saturating_sub(bytes));
+                let stay = present.written[..stay].into();
+                std::mem::replace(&mut present.written, stay)
             })
         };
     }
 
-    /// Writes the sealed overlay; it stays in memory if it has no more than `keep` bytes.
+    /// Writes the sealed overlay. It stays in memory with the newest that were written before it, as much as makes no more than
+    /// `keep` bytes.
     fn flush(&self, own: &mut Writable, keep: usize) -> Result<(), StoreError> {
         let sealed = self.snapshot().sealed.clone();
         if sealed.is_none() && !own.remains {
@@ -187,22 +190,22 @@ impl Engine {
                 // The first checkpoint after a rest may be one of many: then there is no room for more.
                 let quick = sealed.as_ref().is_some_and(|sealed| self.outruns(sealed));
                 let keep = if quick { keep.min(WRITTEN_BYTES) } else { keep };
-                let mut written = self.snapshot().written.clone();
+                let mut written = self.snapshot().written.to_vec();
                 if let Some(sealed) = &sealed {
-                    match written.first().filter(|newest| newest.bytes() + bytes <= MERGED_BYTES) {
+                    match written.first().filter(|newest| newest.bytes() + bytes <= MERGED_BYTES.min(keep)) {
                         Some(newest) => newest.absorb(sealed),
                         None => written.insert(0, sealed.clone()),
                     }
                 }
-                // Nobody waits while it is freed.
+                // Freed once the locks are free.
                 let _rest = written.split_off(how_many_fit(&written, keep));
                 self.change_present(|present| {
                     present.base = base;
                     present.sealed = None;
-                    present.written = written;
+                    present.written = written.as_slice().into();
                 });
-                // Nobody scans it any more but views of before.
-                sealed.inspect(|sealed| sealed.forget_order());
+                // Nobody scans them any more but views of before.
+                written.iter().for_each(|written| written.forget_order());
                 Ok(())
             }
             Err(full @ StoreError::NoSpace { .. }) => {
@@ -262,18 +265,18 @@ impl Engine {
         let present = Snapshot::of(own.disk.base()?, self.snapshot().seq)?;
         own.health = Health::Good;
         own.remains = true;
-        self.change_present(|old| *old = present);
+        let _old = self.change_present(|old| std::mem::replace(old, present));
         Ok(())
     }
 }
 
 /// How many of these overlays, which are the newest first, take no more than `bytes` together.
 fn how_many_fit(overlays: &[Arc<Overlay>], bytes: usize) -> usize {
-    let mut left = bytes;
-    overlays
-        .iter()
-        .take_while(|overlay| left.checked_sub(overlay.bytes()).inspect(|rest| left = *rest).is_some())
-        .count()
+    let sums = overlays.iter().scan(0, |sum, overlay| {
+        *sum += overlay.bytes();
+        Some(*sum)
+    });
+    sums.take_while(|sum| *sum <= bytes).count()
 }
 
 fn failed_before() -> std::io::Error {

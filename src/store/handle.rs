@@ -137,16 +137,16 @@ impl Store {
         self.inner.engine.snapshot().pending_bytes()
     }
 
-    /// About how many bytes stay in memory though they are on disk.
+    /// About how many bytes stay in memory though they are on disk, overlay by overlay.
     #[cfg(test)]
-    pub(super) fn kept_bytes(&self) -> usize {
-        self.inner.engine.snapshot().written.iter().map(|written| written.bytes()).sum()
+    pub(super) fn kept_bytes(&self) -> Vec<usize> {
+        self.inner.engine.snapshot().written.iter().map(|written| written.bytes()).collect()
     }
 
     /// A checkpoint after which so many bytes at most stay in memory.
     #[cfg(test)]
-    pub(super) fn checkpoint_and_keep(&self, bytes: usize) {
-        self.inner.engine.checkpoint_and_keep(|_| bytes).unwrap();
+    pub(super) fn checkpoint_and_keep(&self, bytes: usize) -> Result<(), StoreError> {
+        self.inner.engine.checkpoint_and_keep(|_| bytes)
     }
 
     /// Puts all that was applied before the call on disk; answers the marks on disk. Batches and

@@ -57,7 +57,7 @@ pub(super) fn row(table: u32, key: &RowKey) -> Vec<u8> {
     joined(ROW, &table.to_be_bytes(), &key.0)
 }
 
-/// The same in a buffer that is used again.
+/// The key of a row in a buffer that is used again.
 pub(super) fn put_row(place: &mut Vec<u8>, table: u32, key: &RowKey) {
     place.clear();
     put_joined(place, ROW, &table.to_be_bytes(), &key.0);

@@ -98,8 +98,7 @@ pub(super) fn encode(file: &str, record: &impl Serialize) -> Result<Vec<u8>, Sto
         .map_err(|error| StoreError::damaged(file, format!("cannot write a record: {error}")))
 }
 
-pub(super) fn decode<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T, StoreError> {
-    let mut bytes = bytes;
+pub(super) fn decode<T: DeserializeOwned>(file: &str, mut bytes: &[u8]) -> Result<T, StoreError> {
     take(file, &mut bytes)
 }
 
@@ -112,9 +111,8 @@ fn take<'b, T: Deserialize<'b>>(file: &str, bytes: &mut &'b [u8]) -> Result<T, S
 }
 
 /// The revision that a row's record begins with.
-pub(super) fn row_revision(file: &str, record: &[u8]) -> Result<u64, StoreError> {
-    let mut rest = record;
-    take(file, &mut rest)
+pub(super) fn row_revision(file: &str, mut record: &[u8]) -> Result<u64, StoreError> {
+    take(file, &mut record)
 }
 
 /// The record of a row whose values stand in the table's column order.
@@ -126,13 +124,12 @@ pub(super) fn encode_row(file: &str, table: &Table, revision: u64, values: &[Val
 
 impl RowRecord {
     /// Reads what `encode_row` wrote, cell by cell into its column.
-    pub(super) fn read(file: &str, table: &Table, record: &[u8]) -> Result<RowRecord, StoreError> {
-        let mut rest = record;
-        let revision = take(file, &mut rest)?;
+    pub(super) fn read(file: &str, table: &Table, mut record: &[u8]) -> Result<RowRecord, StoreError> {
+        let revision = take(file, &mut record)?;
         let mut values = vec![Value::Null; table.columns.len()];
-        let cells: usize = take(file, &mut rest)?;
+        let cells: usize = take(file, &mut record)?;
         for _ in 0..cells {
-            let (id, value): (u32, Value) = take(file, &mut rest)?;
+            let (id, value): (u32, Value) = take(file, &mut record)?;
             let own_place = table.columns.get(id as usize).is_some_and(|column| column.id == id);
             let place =
                 if own_place { Some(id as usize) } else { table.columns.iter().position(|column| column.id == id) };

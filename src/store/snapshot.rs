@@ -22,7 +22,7 @@ pub(super) struct Snapshot {
     /// The overlay that a checkpoint is writing to the file.
     pub(super) sealed: Option<Arc<Overlay>>,
     /// What the last checkpoints wrote, the newest first: what is in it need not be looked up in the file.
-    pub(super) written: Vec<Arc<Overlay>>,
+    pub(super) written: Arc<[Arc<Overlay>]>,
     /// The file.
     pub(super) base: Arc<Base>,
     /// The last batch that is seen.
@@ -42,7 +42,7 @@ impl Snapshot {
             Ok((table.name.clone(), Arc::new(table)))
         });
         let (schemas, tip) = (Arc::new(tables.collect::<Result<_, StoreError>>()?), Arc::new(base.tip().clone()));
-        Ok(Snapshot { active: Arc::default(), sealed: None, written: Vec::new(), base, seq, tip, schemas })
+        Ok(Snapshot { active: Arc::default(), sealed: None, written: Arc::default(), base, seq, tip, schemas })
     }
 
     /// The hash of a key.

@@ -21,6 +21,8 @@ const SLICE: Duration = Duration::from_millis(20);
 
 /// After how many rows the clock is looked at.
 const LOOK: u32 = 128;
+
+/// The same in a glance: so many of the largest rows are read in a few milliseconds.
 const GLANCE_LOOK: u32 = 4;
 
 /// How many rows a search may read before it gets a thread of its own to go on, and for how long: a short one
@@ -248,6 +250,13 @@ mod tests {
         assert!(pieces.iter().all(|piece| piece.len() < PIECE + 2_000));
         let page: Page = decode(&pieces.concat()).unwrap();
         assert_eq!(page.count, 1_000);
+    }
+
+    #[test]
+    fn a_glance_reads_a_few_rows_whether_they_pass_or_not() {
+        let mut scan = scan(1_000, &["note=y"], None, "x");
+        scan.glance().unwrap();
+        assert!(!scan.done && (1..=u64::from(GLANCE.0)).contains(&scan.examined), "{}", scan.examined);
     }
 
     #[test]

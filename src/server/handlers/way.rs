@@ -94,7 +94,12 @@ impl Way {
 fn named(view: &View, table: &Arc<Table>, index: &IndexUse) -> Result<Option<Vec<RowKey>>, StoreError> {
     let most = (view.rows(table)? / PART).clamp(LEAST_KEYS, MOST_KEYS) as usize;
     let scan = view.index_scan(table, &table.indexes[index.index], &index.ranges);
-    let mut keys = scan.take(most + 1).collect::<Result<Vec<RowKey>, StoreError>>()?;
+    // They come in the room of whole entries, and there may be many.
+    let shrunk = |mut key: RowKey| {
+        key.0.shrink_to_fit();
+        key
+    };
+    let mut keys = scan.take(most + 1).map(|key| key.map(shrunk)).collect::<Result<Vec<RowKey>, StoreError>>()?;
     if keys.len() > most {
         return Ok(None);
     }

@@ -63,24 +63,46 @@ fn a_view_never_changes() {
     assert_eq!(seen.iter().map(|view| view.revision()).collect::<Vec<_>>(), [3, 3, 5, 5, 7, 8, 8]);
 }
 
+/// Writes rows of a mebibyte each, a little less than a row has at most.
+fn fill(store: &Store, letter: char, mebibytes: usize) {
+    let body = letter.to_string().repeat((1 << 20) - 1_000);
+    let filled = apply(store, (0..mebibytes).map(|n| put("t", format!("{n:02}"), &[("v", &body)])));
+    assert!(filled.iter().all(Result::is_ok), "{filled:?}");
+}
+
+/// What checkpoints wrote and is kept, in mebibytes.
+fn kept(store: &Store) -> Vec<usize> {
+    store.kept_bytes().iter().map(|bytes| bytes.div_ceil(1 << 20)).collect()
+}
+
 #[test]
 fn what_is_kept_of_older_checkpoints_is_never_seen_instead_of_the_newest() {
     let store = Store::in_memory().unwrap();
     apply(&store, [create("t", &["v"])]);
     let mut seen = Vec::new();
-    // Two of nine are more than is kept, and so is one of seventeen; but not where more is kept.
-    let rounds = [(9, 16), (9, 16), (1, 16), (17, 16), (1, 16), (9, 16), (1, 16), (1, 24), (9, 24), (1, 24), (1, 16)];
-    let mut most = 0;
-    for (round, (mebibytes, keep)) in rounds.into_iter().enumerate() {
-        // A little less than a row has at most.
-        let fill = char::from(b'a' + round as u8).to_string().repeat((1 << 20) - 1_000);
-        let filled = apply(&store, (0..mebibytes).map(|n| put("t", format!("{n:02}"), &[("v", &fill)])));
-        assert!(filled.iter().all(Result::is_ok), "{filled:?}");
+    // How many mebibytes are written, how many may be kept, and what is kept then, the newest first. In every second
+    // round the first of them is deleted again, which what is kept is told of in few bytes.
+    let rounds: [(usize, usize, &[usize]); 14] = [
+        (9, 16, &[9]),
+        (9, 16, &[9]),
+        (1, 16, &[9]),
+        (17, 16, &[]),
+        (1, 16, &[1]),
+        (9, 16, &[10]),
+        (1, 16, &[10]),
+        (1, 24, &[11]),
+        (9, 24, &[9, 11]),
+        (1, 24, &[10, 11]),
+        (3, 24, &[3, 10, 11]),
+        (10, 24, &[10, 3, 10]),
+        (1, 16, &[10, 3]),
+        (1, 16, &[11, 3]),
+    ];
+    for (round, (mebibytes, keep, left)) in rounds.into_iter().enumerate() {
+        fill(&store, char::from(b'a' + round as u8), mebibytes);
         apply(&store, [if round % 2 == 0 { delete("t", "00") } else { put("t", "a", &[]) }]);
-        store.checkpoint_and_keep(keep << 20);
-        assert!(store.kept_bytes() <= keep << 20, "round {round}");
-        most = most.max(store.kept_bytes());
-        assert_eq!(store.kept_bytes() == 0, mebibytes == 17, "round {round}");
+        store.checkpoint_and_keep(keep << 20).unwrap();
+        assert_eq!(kept(&store), left, "round {round}");
         seen.push((store.view(), contents(&store.view())));
         for (view, contents) in seen.iter().rev().take(4) {
             let table = view.table("t").unwrap();
@@ -89,7 +111,22 @@ fn what_is_kept_of_older_checkpoints_is_never_seen_instead_of_the_newest() {
             assert!(found.eq(contents[0].2.iter().map(|(_, row)| row.clone())), "round {round}");
         }
     }
-    assert!(most > 18 << 20, "{most} bytes");
+}
+
+#[test]
+fn what_is_too_much_beside_what_is_to_be_written_goes_before_that_is_written() {
+    let disk = SimDisk::new();
+    let store = on(&disk);
+    apply(&store, [create("t", &["v"])]);
+    for (letter, mebibytes, left) in [('a', 9, [9].as_slice()), ('b', 3, &[12]), ('c', 3, &[3, 12])] {
+        fill(&store, letter, mebibytes);
+        store.checkpoint_and_keep(16 << 20).unwrap();
+        assert_eq!(kept(&store), left);
+    }
+    fill(&store, 'd', 9);
+    disk.fail_after(0, ErrorKind::StorageFull);
+    store.checkpoint_and_keep(16 << 20).unwrap_err();
+    assert_eq!(kept(&store), [3]);
 }
 
 #[test]
