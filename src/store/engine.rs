@@ -138,10 +138,10 @@ impl Engine {
         self.flush(&mut disk, keep)
     }
 
-    /// Gives writers a new overlay; the old one is complete from here on. Of what was written before the newest stays in
-    /// memory, as much as makes no more than `keep` bytes with it.
+    /// Gives writers a new overlay; the old one is complete from here on. Of what was written before, the newest
+    /// stays in memory, as much as makes no more than `keep` bytes with it.
     fn seal(&self, keep: usize) {
-        // Freed once the locks are free.
+        // Freed when neither readers nor writers wait.
         let _before = {
             let _writing = lock(&self.writing);
             let active = self.snapshot().active.clone();
@@ -197,7 +197,7 @@ impl Engine {
                         None => written.insert(0, sealed.clone()),
                     }
                 }
-                // Freed once the locks are free.
+                // Freed when neither readers nor writers wait.
                 let _rest = written.split_off(how_many_fit(&written, keep));
                 self.change_present(|present| {
                     present.base = base;
