@@ -228,7 +228,7 @@ impl Step<'_, '_> {
         }
     }
 
-    pub(super) fn row(&self, table: &Table, key: &RowKey) -> Result<Option<RowRecord>, StoreError> {
+    fn row(&self, table: &Table, key: &RowKey) -> Result<Option<RowRecord>, StoreError> {
         self.batch.look(&keys::row(table.id, key), |record| RowRecord::read(self.batch.file(), table, record))
     }
 }

@@ -101,7 +101,7 @@ impl Step<'_, '_> {
             }
             Operation::Delete { table: name, row_id, if_exists } => {
                 let table = self.table(name)?;
-                if *if_exists && self.row(&table, &RowKey::new(&table, row_id)?)?.is_none() {
+                if *if_exists && !self.batch.has(&keys::row(table.id, &RowKey::new(&table, row_id)?))? {
                     return Ok(Done::Absent);
                 }
                 self.delete(name, row_id, When::Always)?;
